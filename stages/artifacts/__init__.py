@@ -1,0 +1,1 @@
+"""What the stages hand on: schema, reading, writing; one module per artifact."""

@@ -1,0 +1,1 @@
+"""Language models: requests, replies, cache, providers."""

@@ -1,0 +1,98 @@
+"""What is asked of a language model, and what comes back.
+
+`Request` holds everything that can change the answer and nothing else: it is the cache key.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
+
+from stages.artifacts.status import Status
+from stages.errors import ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question. Exactly one of `messages` (chat) and `prompt` (completion) is given."""
+
+    provider: str
+    model: str
+    """Name and, where there is one, revision or sha256 of the weights."""
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    temperature: float = 0.0
+    max_tokens: int = 0
+    """Tokens to generate; 0 with `echo` reads the prompt only."""
+    sample: int = 0
+    """Tells apart answers to the same question where the temperature is above zero."""
+    stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
+    """So many alternatives per generated token (chat), or per echoed position."""
+    echo: str = ""
+    """Report the alternatives wherever this text stands in the prompt after `echo_from`: what could stand instead of its first token."""
+    echo_from: int = 0
+    """Character offset in `prompt` from which `echo` counts."""
+    json_schema: str = ""
+    """A JSON schema (as text) the answer must follow, where the endpoint offers it."""
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) == bool(self.prompt):
+            raise ValueError("a request has messages or a prompt, not both, not neither")
+
+    @property
+    def key(self) -> str:
+        """sha256 of the whole request as canonical JSON."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """A generated token, or an echoed position, with its alternatives."""
+
+    token: str
+    alternatives: dict[str, float]
+    """Text of the alternative -> natural log of its probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counts them."""
+
+    prompt: int = 0
+    cached_prompt: int = 0
+    """Of `prompt`, read from the provider's prefix cache."""
+    completion: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer. `text` is empty for an echo."""
+
+    text: str
+    finish_reason: str = "stop"
+    tokens: tuple[TokenLogprobs, ...] = ()
+    """Generated tokens where `top_logprobs` was asked, echoed positions where `echo` was."""
+    usage: Usage = Usage()
+
+
+class Client(Protocol):
+    """Answers many requests. The answers keep the order of the questions; only ProviderError becomes a value."""
+
+    def ask(self, requests: list[Request], title: str) -> list[Reply | ProviderError]:
+        """`title` names the progress bar."""
+        ...
+
+
+def failure(status: Status, message: str) -> ProviderError:
+    """A ProviderError with its status."""
+    return ProviderError(str(status), message)

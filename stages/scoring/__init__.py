@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: levels, correlation, calibration, bootstrap."""

@@ -1,0 +1,1 @@
+"""The model under study: loading, neuron sites, corpus, streaming statistics."""

@@ -1,0 +1,87 @@
+"""Artifacts: what is written is read back equal, equal values are equal bytes, other schemas are refused."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
+from stages.artifacts.recordings import Kind, Recordings, Split, deal, read_recordings, write_recordings
+from stages.artifacts.simulations import Simulations, read_simulations, write_simulations
+from stages.artifacts.status import Status
+from stages.errors import UserError
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_recordings_are_read_back_equal_and_equal_recordings_are_equal_bytes(recordings: Recordings, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "a", recordings)
+    write_recordings(tmp_path / "b", recordings)
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    back = read_recordings(tmp_path / "a")
+    for key in ("layers", "indices", "peaks", "corpus", "excerpts", "activations", "table_tokens", "table_counts", "token_means"):
+        np.testing.assert_array_equal(getattr(back, key), getattr(recordings, key), key)
+    assert back.slots == recordings.slots
+    assert back.vocabulary == recordings.vocabulary
+
+
+def test_no_slot_is_in_two_splits_and_the_surplus_is_fit() -> None:
+    slots = deal(top=50, random=75, per_split=5)
+    for split in Split:
+        if split is not Split.FIT:
+            assert len(slots.where(split, kind=Kind.TOP)) == 5
+    assert len(slots.where(Split.EXPLAIN, kind=Kind.RANDOM)) == 0
+    assert list(slots.where(Split.EXPLAIN)) == [0, 4, 8, 12, 16]
+    assert len(slots.where(Split.FIT)) == 30 + 60
+    assert sorted(np.concatenate([slots.where(s) for s in Split])) == list(range(125))
+
+
+def test_explanations_are_read_back_equal(tmp_path: Path) -> None:
+    rows = [
+        Explanation(
+            0, 3, Candidate("words\tand 😀", Status.OK, 0.5), (Candidate("words\tand 😀", Status.OK, 0.5), Candidate(None, Status.REFUSED))
+        ),
+        Explanation(1, 0, Candidate(None, Status.SILENT)),
+    ]
+    write_explanations(tmp_path / "e.parquet", explanations(rows))
+    assert read_explanations(tmp_path / "e.parquet").rows == rows
+
+
+def test_a_failed_candidate_cannot_carry_a_text() -> None:
+    with pytest.raises(ValueError, match="if and only if"):
+        Candidate("text", Status.REFUSED)
+
+
+def test_simulations_are_read_back_equal(tmp_path: Path) -> None:
+    simulations = Simulations(
+        "vocabulary",
+        np.array([0, 1], np.int32),
+        np.array([5, 2], np.int32),
+        np.array([1, 4]),
+        np.ones((2, 2, 3), np.float16),
+        np.zeros((2, 2), np.uint8),
+    )
+    write_simulations(tmp_path / "s", simulations)
+    back = read_simulations(tmp_path / "s")
+    assert back.method == "vocabulary"
+    for key in ("layers", "indices", "slots", "levels", "status"):
+        np.testing.assert_array_equal(getattr(back, key), getattr(simulations, key))
+
+
+def test_another_schema_or_version_is_refused_with_what_to_do(recordings: Recordings, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "a", recordings)
+    header = tmp_path / "a" / "recordings.json"
+    header.write_text(header.read_text(encoding="utf-8").replace('"version": 1', '"version": 99'), encoding="utf-8")
+    with pytest.raises(UserError, match="version 99, expected neurogloss.recordings version 1; run `dvc repro`"):
+        read_recordings(tmp_path / "a")
+
+
+def test_an_array_cut_short_is_an_error_not_a_smaller_result(recordings: Recordings, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "a", recordings)
+    array = tmp_path / "a" / "activations.npy"
+    array.write_bytes(array.read_bytes()[:-100])
+    with pytest.raises(UserError, match="cut short"):
+        read_recordings(tmp_path / "a")
