@@ -27,7 +27,7 @@ def written(path: Path) -> Iterator[Path]:
         yield temporary
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; free or change the disk and run again") from error
     finally:
