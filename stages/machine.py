@@ -4,9 +4,16 @@ NEUROGLOSS_CACHE     folder for downloads and profiles (default: the user's cach
 NEUROGLOSS_DEVICE    torch device (default: cuda where there is one, else cpu)
 NEUROGLOSS_THREADS   CPU threads of torch (default: the cores this process may use)
 NEUROGLOSS_MEMORY_MB memory a stage may use beyond the model (default: 1500)
+NEUROGLOSS_CONCURRENCY  requests in flight at an endpoint (default: 16)
+NEUROGLOSS_TIMEOUT_S    seconds an endpoint may take for one answer (default: 120)
+NEUROGLOSS_RETRY_S      seconds one request may be tried again and again (default: 600)
+NEUROGLOSS_BUDGET_USD   what the language models of one run may cost (default: no limit)
+REFRESH=1            ask again what is in the cache of replies
+BATCH=1              ask through the endpoint's batch API: slower, half the price
 DVC_ROOT             set by DVC: the repository, also from its temporary workspaces
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -45,6 +52,43 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def concurrency() -> int:
+    """Requests in flight at an endpoint."""
+    return positive("NEUROGLOSS_CONCURRENCY", 16)
+
+
+def answer_timeout_s() -> int:
+    """Seconds an endpoint may take for one answer."""
+    return positive("NEUROGLOSS_TIMEOUT_S", 120)
+
+
+def retry_limit_s() -> int:
+    """Seconds from the first try of a request to its last."""
+    return positive("NEUROGLOSS_RETRY_S", 600)
+
+
+def budget_usd() -> float | None:
+    """What the language models of one run may cost; None without a limit."""
+    text = os.environ.get("NEUROGLOSS_BUDGET_USD", "").strip()
+    if not text:
+        return None
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not (math.isfinite(limit) and limit >= 0):
+        raise UserError(f"NEUROGLOSS_BUDGET_USD is {text!r}, expected US dollars such as 2.50")
+    return limit
+
+
+def flag(variable: str) -> bool:
+    """Whether a switch such as REFRESH or BATCH is on."""
+    text = os.environ.get(variable, "").strip().lower()
+    if text not in ("", "0", "1", "false", "true", "no", "yes"):
+        raise UserError(f"{variable} is {text!r}, expected 1 or 0")
+    return text in ("1", "true", "yes")
 
 
 def positive(variable: str, default: int) -> int:

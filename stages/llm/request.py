@@ -85,8 +85,27 @@ class Reply:
     usage: Usage = Usage()
 
 
+class PaidError(ProviderError):
+    """A whole answer that was paid for but cannot be used: refused, or cut off at `max_tokens`. Asking again would only pay again."""
+
+    def __init__(self, status: str, message: str, usage: Usage, text: str = "") -> None:
+        super().__init__(status, message)
+        self.usage = usage
+        self.text = text
+        """What the model said, for a person to read; never parsed."""
+
+
+Answer = Reply | ProviderError
+Capability = Literal["echo", "top_logprobs", "json_schema"]
+"""What only some endpoints can do: log-probabilities of the prompt, of the answer, and answers that follow a JSON schema."""
+
+
 class Client(Protocol):
     """Answers many requests. The answers keep the order of the questions; only ProviderError becomes a value."""
+
+    def offers(self, capability: Capability) -> bool:
+        """Whether the model can do this; found out by one small question, once, where the params do not say it."""
+        ...
 
     def ask(self, requests: list[Request], title: str) -> list[Reply | ProviderError]:
         """`title` names the progress bar."""

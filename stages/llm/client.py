@@ -1,0 +1,190 @@
+"""The one door to language models: asks a provider what the cache of replies does not know, and keeps what it says.
+
+    with open_client("gpt", settings.models["gpt"], stage="explain") as client:
+        answers = client.ask(requests, "explaining")
+
+The provider is opened at the first question that the cache cannot answer, so a rerun needs no key, no endpoint and no weights.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Never, Protocol
+
+from tqdm import tqdm
+
+from stages import machine
+from stages.command import die_with_parent
+from stages.errors import ProviderError, UserError
+from stages.llm.cache import Cache, Kept, cache_file
+from stages.llm.providers.scripted import Scripted
+from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request
+from stages.llm.usage import Tally, cost_usd, total, used, write_usage
+from stages.params import ModelParams
+
+logger = logging.getLogger(__name__)
+
+Arrived = Callable[[int, Answer, float], None]
+"""Called with a request's position, its answer and the seconds it took, the moment the answer is there."""
+TOGETHER = 32
+"""Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
+
+
+class Provider(Protocol):
+    """Something that answers, one answer at a time, in any order."""
+
+    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Call `arrived` once for each request; only ProviderError becomes an answer."""
+        ...
+
+    def offers(self, capability: Capability) -> bool:
+        """Whether the model can do this."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        ...
+
+
+class InProcess(Protocol):
+    """A model in this process: `stages.llm.providers.local`, or a script."""
+
+    def answer(self, requests: list[Request]) -> list[Answer]:
+        """One answer for each request, in their order."""
+        ...
+
+
+class Together:
+    """A model in this process as a provider: some requests at a time, in their order. It offers what its params name, else everything."""
+
+    def __init__(self, model: InProcess, capabilities: list[Capability] | None) -> None:
+        self.model = model
+        self.capabilities = capabilities
+
+    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Answer `TOGETHER` at a time."""
+        for start in range(0, len(requests), TOGETHER):
+            chunk, began = requests[start : start + TOGETHER], time.monotonic()
+            answers = self.model.answer(chunk)
+            seconds = (time.monotonic() - began) / len(chunk)
+            for offset, answer in enumerate(answers):
+                arrived(start + offset, answer, seconds)
+
+    def offers(self, capability: Capability) -> bool:
+        """What the params name; a model in this process can do everything but follow a schema."""
+        return capability in self.capabilities if self.capabilities is not None else capability != "json_schema"
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class CachedClient:
+    """A `Client` that asks its provider only what the cache does not know, and each question once."""
+
+    def __init__(self, name: str, model: ModelParams, cache: Cache, open_provider: Callable[[], Provider]) -> None:
+        self.name = name
+        self.model = model
+        self.cache = cache
+        self.open_provider = open_provider
+        self.provider: Provider | None = None
+        self.refresh = machine.flag("REFRESH")
+        self.tally = Tally()
+
+    def opened(self) -> Provider:
+        """The provider, opened when first needed."""
+        if self.provider is None:
+            self.provider = self.open_provider()
+        return self.provider
+
+    def offers(self, capability: Capability) -> bool:
+        """What the params name, else what the provider says or finds out."""
+        if self.model.capabilities is not None:
+            return capability in self.model.capabilities
+        return self.opened().offers(capability)
+
+    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+        """Answers in the order of the questions. Each arrives in the cache before the next is looked at."""
+        began = time.monotonic()
+        keys = [request.key for request in requests]
+        known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
+        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        try:
+            with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, leave=False) as bar:
+                self.fetch(missing, known, bar)
+        finally:
+            self.count(keys, missing, known)
+            self.tally.seconds += time.monotonic() - began
+        return [known[key] for key in keys]
+
+    def recalled(self, keys: list[str]) -> dict[str, Kept]:
+        """What the cache knows, counted as hits."""
+        found = {} if self.refresh else self.cache.find(keys)
+        saved = sum(kept.cost_usd for kept in found.values())
+        self.cache.count_hits(self.name, len(found), saved)
+        self.tally.saved_usd += saved
+        for kept in found.values():
+            self.tally.saved = total(self.tally.saved, kept.answer.usage)
+        return found
+
+    def fetch(self, missing: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
+        """Ask the provider and keep each answer as it arrives."""
+        keys = list(missing)
+
+        def arrived(index: int, answer: Answer, seconds: float) -> None:
+            known[keys[index]] = answer
+            usd = cost_usd(used(answer), self.model.price)
+            if isinstance(answer, Reply | PaidError):
+                self.cache.keep(keys[index], Kept(self.name, answer, usd, seconds), replace=self.refresh)
+            self.tally.paid = total(self.tally.paid, used(answer))
+            self.tally.cost_usd += usd
+            bar.update()
+
+        if keys:
+            self.opened().answer_each(list(missing.values()), arrived)
+
+    def count(self, keys: list[str], missing: dict[str, Request], known: dict[str, Answer]) -> None:
+        """Add one `ask` to the tally."""
+        self.tally.requests += len(keys)
+        self.tally.cached += len(keys) - len(missing)
+        self.tally.failed.update(answer.status for answer in (known.get(key) for key in keys) if isinstance(answer, ProviderError))
+
+    def close(self) -> None:
+        """Close the provider, if it was opened."""
+        if self.provider is not None:
+            self.provider.close()
+
+
+@contextmanager
+def open_client(name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
+    """A client for the model called `name` under `models`; where `stage` is given, its usage report is written when the client closes."""
+    die_with_parent()
+    cache = Cache(cache_file())
+    client = CachedClient(name, model, cache, lambda: open_provider(name, model, cache))
+    try:
+        yield client
+    finally:
+        client.close()
+        cache.close()
+        if stage:
+            write_usage(stage, name, client.tally)
+        report(name, client.tally)
+
+
+def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
+    """The provider that the params name."""
+    if model.provider == "scripted":
+        return Together(Scripted(model.name), model.capabilities)
+    if model.provider == "local":
+        local: InProcess = import_module("stages.llm.providers.local").open_local(model)
+        return Together(local, model.capabilities)
+    raise UserError(f"models.{name}.provider is {model.provider!r}, which cannot answer yet")
+
+
+def report(name: str, tally: Tally) -> None:
+    """One line on what was asked and paid."""
+    if tally.requests:
+        failed = "".join(f", {count} {status}" for status, count in sorted(tally.failed.items()))
+        paid = f"{tally.paid.prompt} tokens in, {tally.paid.completion} out, ${tally.cost_usd:.4f}"
+        logger.info("%s answered %s questions, %s of them from the cache%s; %s", name, tally.requests, tally.cached, failed, paid)
