@@ -5,21 +5,26 @@ so changing one would leave stale results.
 """
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
 
 from stages.errors import UserError
+from stages.prompts import AnyExplainPrompt, AnySimulatePrompt, Prompts
+from stages.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of params.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+LAYOUTS = {
+    "pairs": ("pairs", "next_token", "highlight", "tokens"),
+    "vocabulary": ("list",),
+    "all_at_once": ("all_at_once",),
+    "generated": ("generated",),
+    "one_at_a_time": ("one_at_a_time",),
+}
+"""Layouts of prompts that a method can use; methods without a prompt are left out."""
 
 
 class SubjectParams(Section):
@@ -103,7 +108,7 @@ class ExplainParams(Section):
 class SimulateParams(Section):
     """How the sentence is turned back into levels."""
 
-    method: Literal["vocabulary", "all_at_once", "token_table"]
+    method: Literal["vocabulary", "all_at_once", "generated", "one_at_a_time", "token_table"]
     model: str
     prompt: str
     """A name under `prompts.simulate`."""
@@ -159,7 +164,7 @@ class Params(Section):
     simulate: SimulateParams
     score: ScoreParams
     models: dict[str, ModelParams]
-    prompts: dict[str, dict[str, Any]]
+    prompts: Prompts
 
 
 def load_params(path: Path) -> Params:
@@ -175,10 +180,36 @@ def load_params(path: Path) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds {type(raw).__name__}, expected sections such as record: and explain:")
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
+        problems = unfitting_prompts(params)
     except ValidationError as error:
         problems = [problem(dict(found)) for found in error.errors()]
-        raise UserError(f"{path.name} has {len(problems)} problem(s):\n" + "\n".join(f"  {line}" for line in problems)) from error
+    if problems:
+        raise UserError(f"{path.name} has {len(problems)} problem(s):\n" + "\n".join(f"  {line}" for line in problems))
+    return params
+
+
+def unfitting_prompts(params: Params) -> list[str]:
+    """Where a method and the prompt chosen for it do not go together."""
+    problems = []
+    explain, simulate = params.explain, params.simulate
+    chosen: list[tuple[str, str, str, Mapping[str, AnyExplainPrompt | AnySimulatePrompt]]] = [
+        ("explain", explain.method, explain.prompt, params.prompts.explain),
+        ("simulate", simulate.method, simulate.prompt, params.prompts.simulate),
+    ]
+    for stage, method, name, prompts in chosen:
+        layouts = LAYOUTS.get(method)
+        if layouts is None:
+            continue
+        fitting = [key for key, prompt in prompts.items() if prompt.layout in layouts]
+        if name not in prompts:
+            close = difflib.get_close_matches(name, fitting, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(fitting) or 'none'}"
+            problems.append(f"{stage}.prompt: there is no {name!r}; {hint}")
+        elif name not in fitting:
+            needs = ", ".join(fitting) or "none"
+            problems.append(f"{stage}.prompt: {name!r} has layout {prompts[name].layout}, method {method} needs one of: {needs}")
+    return problems
 
 
 def problem(found: dict[str, Any]) -> str:
