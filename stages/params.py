@@ -123,6 +123,8 @@ class ScoreParams(Section):
     """Draws for each interval."""
     bins: PositiveInt
     """Of the histogram, over [-1, 1]."""
+    min_excerpts_share: Share
+    """Of a neuron's score excerpts of each kind, at least so many must have a simulation; with fewer the neuron counts as failed."""
 
 
 class Price(Section):

@@ -1,0 +1,132 @@
+"""score: compare each simulation with its recording.
+
+reads   recordings (the calibrate and score splits), explanations.parquet, simulations
+writes  scores.parquet, metrics/{score.json,histogram.csv,by_layer.csv,quantiles.csv}
+"""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+from jaxtyping import Int
+from tqdm import tqdm
+
+from stages.artifacts.explanations import Explanations, read_explanations
+from stages.artifacts.files import write_json
+from stages.artifacts.recordings import Recordings, Split, read_recordings
+from stages.artifacts.scores import SCORES, write_scores
+from stages.artifacts.simulations import Simulations, read_simulations
+from stages.artifacts.status import CODES, Status
+from stages.command import Out, ParamsFile, command
+from stages.errors import UserError
+from stages.params import ScoreParams, load_params
+from stages.scoring.blocks import Block, layout, scores_of, usable
+from stages.scoring.control import pairings, partners
+from stages.scoring.summary import summary
+from stages.scoring.tables import by_layer, histogram, quantile_table, write_csv
+from stages.simulators.token_table import token_table_levels
+
+logger = logging.getLogger(__name__)
+BLOCK = 512
+"""Neurons at a time: about 10 MB for ten excerpts of 64 tokens."""
+DIGITS = 9
+"""Decimals kept: what is beyond differs between processors."""
+
+
+def main(
+    recordings: Annotated[Path, typer.Option(help="What record wrote.")],
+    explanations: Annotated[Path, typer.Option(help="What explain wrote.")],
+    simulations: Annotated[Path, typer.Option(help="What simulate wrote.")],
+    out: Out,
+    metrics: Annotated[Path, typer.Option(help="Folder for the numbers and curves to commit.")],
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Score each explanation on excerpts its explainer never saw."""
+    settings = load_params(params).score
+    recorded = read_recordings(recordings)
+    found = score(recorded, read_explanations(explanations), read_simulations(simulations), settings)
+    write_scores(out, found)
+    write_json(metrics / "score.json", summary(found, len(recorded.slots.where(Split.SCORE)), settings))
+    write_csv(metrics / "histogram.csv", histogram(found, settings.bins))
+    write_csv(metrics / "by_layer.csv", by_layer(found, settings))
+    write_csv(metrics / "quantiles.csv", quantile_table(found))
+
+
+def score(recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams) -> pa.Table:
+    """One row per recorded neuron, in the order of the recordings."""
+    check_same_neurons(recordings, explanations, "explanations")
+    check_same_neurons(recordings, simulations, "simulations")
+    where = layout(recordings, simulations, Split.SCORE)
+    enough = usable(np.asarray(simulations.status), where, params.min_excerpts_share).any(axis=1) & ~recordings.silent
+    block = Block(
+        recordings=recordings,
+        simulations=simulations,
+        score=where,
+        calibrate=layout(recordings, simulations, Split.CALIBRATE),
+        enough=params.min_excerpts_share,
+        partners=partners(recordings.layers, enough, params.seed),
+        pairings=pairings(len(recordings), len(where.slots), params.seed),
+        draws=params.bootstrap,
+        seed=params.seed,
+    )
+    parts = []
+    with tqdm(total=len(recordings), desc="score", unit="neuron", unit_scale=True, disable=None) as bar:
+        for start in range(0, len(recordings), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(recordings)))
+            parts.append(scores_of(block, rows, token_table_levels(recordings, rows, where.slots)))
+            bar.update(len(rows))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
+    logger.info("scored %s of %s neurons", why.count(Status.OK), len(why))
+    return table(recordings, why, columns)
+
+
+def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:
+    """Raise UserError unless both are about the same neurons in the same order."""
+    if not len(recordings):
+        raise UserError("the recordings hold no neuron; check record.layers and record.neurons and run `dvc repro`")
+    if not (np.array_equal(recordings.layers, other.layers) and np.array_equal(recordings.indices, other.indices)):
+        raise UserError(f"the {what} are of other neurons than the recordings; run `dvc repro`")
+
+
+def statuses(
+    recordings: Recordings,
+    explanations: Explanations,
+    simulations: Simulations,
+    places: Int[np.ndarray, " excerpt"],
+    enough: np.ndarray,
+    found: np.ndarray,
+) -> list[Status]:
+    """Why each neuron has no score, or OK: silent, constant, else what its explanation or most of its missing simulations suffer from."""
+    codes = np.asarray(simulations.status[:, places])
+    failures = np.stack([(codes == code).sum(axis=1) for code in range(len(CODES))], axis=1)
+    failures[:, CODES.index(Status.OK)] = 0
+    commonest = failures.argmax(axis=1)
+    rows = []
+    for row, explained in enumerate(explanations.statuses):
+        if recordings.silent[row]:
+            rows.append(Status.SILENT)
+        elif enough[row]:
+            rows.append(Status.CONSTANT if np.isnan(found[row]) else Status.OK)
+        else:
+            rows.append(CODES[commonest[row]] if explained is Status.OK else explained)
+    return rows
+
+
+def table(recordings: Recordings, why: list[Status], columns: dict[str, np.ndarray]) -> pa.Table:
+    """The rows as a table; NaN becomes null."""
+    values: dict[str, Any] = {
+        "layer": recordings.layers,
+        "neuron": recordings.indices,
+        "status": [str(status) for status in why],
+    }
+    for name, column in columns.items():
+        values[name] = pa.array(column if name == "excerpts" else np.round(column, DIGITS), SCORES.field(name).type, from_pandas=True)
+    return pa.table(values, schema=SCORES)
+
+
+if __name__ == "__main__":
+    command(main)

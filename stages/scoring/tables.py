@@ -1,0 +1,82 @@
+"""Curves to commit: how scores, baseline and control are distributed, over neurons and over layers. Small CSV files."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.artifacts.files import written
+from stages.params import ScoreParams
+from stages.scoring.bootstrap import mean_intervals
+from stages.scoring.summary import numbers, rounded, scored_rows
+
+SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "control"}
+"""Column of the curves -> column of the scores."""
+
+Row = dict[str, float | int | None]
+
+
+def histogram(scores: pa.Table, bins: int) -> list[Row]:
+    """Share and number of scored neurons in each of `bins` equal bins over [-1, 1]; `bin` is the middle. The last bin holds 1."""
+    scored = scored_rows(scores)
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+    rows: list[Row] = [{"bin": rounded(middle)} for middle in (edges[:-1] + edges[1:]) / 2]
+    counts = {name: np.histogram(present(scored, column), edges)[0] for name, column in SERIES.items()}
+    for place, row in enumerate(rows):
+        row.update({name: rounded(count[place] / max(1, count.sum())) for name, count in counts.items()})
+        row.update({f"{name}_neurons": int(count[place]) for name, count in counts.items()})
+    return rows
+
+
+def quantile_table(scores: pa.Table) -> list[Row]:
+    """The percentiles 0 to 100 over the scored neurons; None where there are none."""
+    scored = scored_rows(scores)
+    columns = {name: present(scored, column) for name, column in SERIES.items()}
+    return [
+        {"percentile": percentile, **{name: rounded(np.percentile(v, percentile)) if len(v) else None for name, v in columns.items()}}
+        for percentile in range(101)
+    ]
+
+
+def by_layer(scores: pa.Table, params: ScoreParams) -> list[Row]:
+    """One row per layer: neurons, how many have a score, their mean with a bootstrap interval within the layer, and the references."""
+    scored = scored_rows(scores)
+    layers, scored_layers = scores["layer"].to_numpy(), scored["layer"].to_numpy()
+    values = np.stack([numbers(scored, column) for column in SERIES.values()], axis=1)
+    rows: list[Row] = []
+    for layer in np.unique(layers):
+        here = values[scored_layers == layer]
+        interval = mean_intervals(here[:, :1], params.bootstrap, params.seed)[0]
+        means = [rounded(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in here.T]
+        rows.append(
+            {
+                "layer": int(layer),
+                "neurons": int((layers == layer).sum()),
+                "scored": len(here),
+                "mean": means[0],
+                "ci_low": rounded(interval.low) if interval else None,
+                "ci_high": rounded(interval.high) if interval else None,
+                "baseline": means[1],
+                "control": means[2],
+            }
+        )
+    return rows
+
+
+def present(scored: pa.Table, column: str) -> np.ndarray:
+    """The numbers of a column, without those that are missing."""
+    values = numbers(scored, column)
+    return np.asarray(values[~np.isnan(values)])
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows of equal keys; an empty cell is None."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with written(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
