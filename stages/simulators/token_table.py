@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from stages.artifacts.recordings import Recordings
-
-TOP_LEVEL = 10.0
+from stages.scoring.levels import TOP
 
 
 def token_table_levels(
@@ -26,5 +25,5 @@ def token_table_levels(
         means = np.where((places >= 0) & ~np.isnan(means), means, neuron_means)
     else:
         means = np.broadcast_to(neuron_means, places.shape)
-    levels = np.clip(TOP_LEVEL * means / recordings.peaks[rows].astype(np.float32)[:, None], 0.0, TOP_LEVEL)
+    levels = np.clip(TOP * means / recordings.peaks[rows].astype(np.float32)[:, None], 0.0, TOP)
     return np.asarray(levels.reshape(tokens.shape), dtype=np.float32)
