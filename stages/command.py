@@ -27,7 +27,7 @@ def command(main: Callable[..., Any]) -> None:
 def run(app: typer.Typer) -> None:
     """Run an application; a UserError is one message on stderr and exit code 2, anything else keeps its traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "httpx2", "openai", "urllib3", "filelock", "alembic", "mlflow"):
+    for noisy in ("httpx", "httpx2", "openai", "urllib3", "filelock", "alembic", "mlflow", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         app()

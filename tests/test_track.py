@@ -1,0 +1,314 @@
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.errors import UserError
+from stages.track import track
+from stages.tracking import store as store_module
+from stages.tracking import writing
+from stages.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_params, run_tags, scalars
+from stages.tracking.lock import Lock, StageLock, parse_lock, read_lock
+from stages.tracking.result import Origin, Paths, Result
+from stages.tracking.store import Store, locate_store, opened, runs_of
+from tests.toy import Toy, key_of, make_toy, surroundings
+
+# What mlflow and its database layer warn of at import and on use is not ours to mend.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A repository that has been reproduced once and committed. Read it, do not change it."""
+    toy = make_toy(tmp_path_factory.mktemp("track") / "toy")
+    toy.dvc("repro")
+    toy.git("add", "-A")
+    toy.git("commit", "-qm", "Reproduce")
+    return toy
+
+
+@pytest.fixture
+def toy(done: Toy, tmp_path: Path) -> Toy:
+    """A copy to change; files of new runs still go to the folder the store names."""
+    shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
+    return Toy(tmp_path / "toy")
+
+
+@pytest.fixture
+def store(done: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store of its own with the run of `done`, which is the current folder."""
+    monkeypatch.chdir(done.folder)
+    shutil.copy(done.folder / ".mlflow" / "mlflow.db", tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("DVC_ROOT", str(done.folder))
+    yield locate_store()
+
+
+def changed(lock: Lock, **values: Any) -> Lock:
+    """The lock with other explain params."""
+    explain = lock.stages["explain"]
+    params = explain.params | {"explain": explain.params["explain"] | values}
+    return Lock(lock.stages | {"explain": replace(explain, params=params)})
+
+
+def result_of(toy: Toy, lock: Lock | None = None, **origin: Any) -> Result:
+    return Result(lock or read_lock(toy.folder / "dvc.lock"), toy.folder, Paths(), Origin(**origin))
+
+
+def complete_runs(store: Store) -> list[str]:
+    return sorted(run.key for run in runs_of(store) or [] if run.complete)
+
+
+def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store: Store) -> None:
+    with opened(store) as (client, experiment):
+        (run,) = client.search_runs([experiment])
+        table = client.load_table(experiment, artifact_file="scores.json", run_ids=[run.info.run_id])
+        files = {
+            file.path for folder in ("figures", "prompts", "result", "metrics") for file in client.list_artifacts(run.info.run_id, folder)
+        }
+    lock = read_lock(done.folder / "dvc.lock")
+    assert run.data.tags["dvc.lock_key"] == lock.key == key_of(done)
+    assert run.data.tags["track.complete"] == "true" and "track.missing" not in run.data.tags
+    assert run.data.tags["dvc.md5.data/scores.parquet"] == lock.outs["data/scores.parquet"]
+    assert run.data.tags["git.dirty"] == "false" and len(run.data.tags["git.commit"]) == 40
+    assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["explain.prompt_version"] == "1"
+    assert run.data.params["explain.model_name"].startswith("pypi:")
+    score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    assert run.data.metrics["top_and_random.mean"] == score["top_and_random"]["mean"]
+    assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
+    assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
+    assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
+    assert {"result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
+    (dataset,) = run.inputs.dataset_inputs
+    assert dataset.dataset.digest + ".dir" == lock.outs["data/recordings"]
+    assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "explain.pairs"
+
+
+def test_curves_have_the_bins_percentiles_and_layers_as_steps(store: Store) -> None:
+    with opened(store) as (client, experiment):
+        (run,) = client.search_runs([experiment])
+        steps = {name: [m.step for m in client.get_metric_history(run.info.run_id, name)] for name in ("layer/mean", "quantile/score")}
+    assert steps == {"layer/mean": [0, 1, 2], "quantile/score": list(range(101))}
+
+
+def test_a_second_track_makes_nothing_and_does_not_import_mlflow(done: Toy, tmp_path: Path) -> None:
+    options = "--recordings data/recordings --explanations data/explanations.parquet --simulations data/simulations"
+    code = (
+        "import sys, typer; from stages.track import main; app = typer.Typer(); app.command()(main); "
+        f"app('{options} --scores data/scores.parquet --metrics metrics --out {tmp_path}/receipt.json'.split(), standalone_mode=False); "
+        "assert not {'mlflow', 'matplotlib', 'pandas'} & set(sys.modules), 'heavy'"
+    )
+    before = (done.folder / ".mlflow" / "mlflow.db").read_bytes()
+    done.run(sys.executable, "-c", code)
+    assert (done.folder / ".mlflow" / "mlflow.db").read_bytes() == before
+
+
+def test_new_params_with_equal_outputs_are_a_new_run(done: Toy, store: Store) -> None:
+    lock = read_lock(done.folder / "dvc.lock")
+    other = changed(lock, temperature=0.5)
+    assert track(other, Paths(), store) != track(lock, Paths(), store) == track(lock, Paths(), store)
+    assert complete_runs(store) == sorted([lock.key, other.key])
+
+
+@pytest.mark.parametrize("step", ["register", "log_values", "log_files"])
+def test_a_run_that_was_cut_short_is_made_again(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    lock = changed(read_lock(done.folder / "dvc.lock"), seed=99)
+
+    def crash(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, step, crash)
+        with pytest.raises(KeyboardInterrupt):
+            track(lock, Paths(), store)
+    assert [run.complete for run in runs_of(store) or []] == [True, False]
+    track(lock, Paths(), store)
+    assert [run.complete for run in runs_of(store) or []] == [True, True]
+
+
+def test_a_run_cut_short_goes_when_another_result_is_tracked(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = read_lock(done.folder / "dvc.lock")
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "log_values", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            track(changed(lock, seed=99), Paths(), store)
+    track(lock, Paths(), store)
+    assert [(run.key, run.complete) for run in runs_of(store) or []] == [(lock.key, True)]
+
+
+def test_one_text_is_one_version_in_the_prompt_registry(done: Toy, store: Store) -> None:
+    lock = read_lock(done.folder / "dvc.lock")
+    explain = lock.stages["explain"]
+    reworded = Lock(lock.stages | {"explain": replace(explain, params=explain.params | {"prompts.explain.pairs": "Say it in a word."})})
+    too_long = Lock(lock.stages | {"explain": replace(explain, params=explain.params | {"prompts.explain.pairs": "x" * 100_001})})
+    found = {}
+    for name, state in (("same", changed(lock, seed=5)), ("reworded", reworded), ("too long", too_long)):
+        run_id = track(state, Paths(), store)
+        with opened(store) as (client, _):
+            found[name] = client.get_run(run_id).data.params["explain.prompt_version"]
+            assert client.list_artifacts(run_id, "prompts")
+    assert found == {"same": "1", "reworded": "2", "too long": "not registered"}
+
+
+def test_the_key_is_of_params_and_outputs_and_not_of_code() -> None:
+    stage = StageLock({"explain": {"seed": 0}}, {"stages/explain.py": "1"}, {"data/e": "2"})
+    key = Lock({"explain": stage}).key
+    assert Lock({"explain": replace(stage, deps={"stages/explain.py": "9"})}).key == key
+    assert Lock({"explain": replace(stage, outs={"data/e": "9"})}).key != key
+    assert Lock({"explain": replace(stage, params={"explain": {"seed": 1}})}).key != key
+
+
+def test_the_tracking_stage_is_no_part_of_the_key() -> None:
+    text = "stages:\n  score:\n    cmd: a\n    outs: [{path: s, md5: '1'}]\n"
+    assert parse_lock(text + "  track:\n    cmd: b\n    outs: [{path: r, md5: '2'}]\n", "dvc.lock").key == parse_lock(text, "dvc.lock").key
+
+
+def test_parts_of_two_results_are_refused(toy: Toy) -> None:
+    text = (toy.folder / "dvc.lock").read_text(encoding="utf-8")
+    md5 = read_lock(toy.folder / "dvc.lock").outs["data/simulations"]
+    (toy.folder / "dvc.lock").write_text(text.replace(md5, "0" * 32 + ".dir", 1), encoding="utf-8")
+    assert "simulations" in str(read_lock(toy.folder / "dvc.lock").unfinished)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "stages: 3", "a: [", "stages: {explain: {outs: [3]}}"])
+def test_a_broken_lock_file_is_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="not a lock file"):
+        parse_lock(text, "dvc.lock")
+
+
+def test_two_values_of_one_param_are_both_kept() -> None:
+    lock = Lock({"a": StageLock({"models.m": {"x": 1}}, {}, {}), "b": StageLock({"models.m": {"x": 2}}, {}, {})})
+    assert run_params(lock) == {"models.m.x": "1", "b/models.m.x": "2"}
+
+
+def test_long_values_keep_their_length_and_sum_and_prompts_stay_out_of_the_params() -> None:
+    first, second = (cut("x" * 7000 + end) for end in "ab")
+    assert first != second and len(first) <= VALUE_LIMIT and "7001 characters" in first
+    lock = Lock({"explain": StageLock({"prompts.explain.a b@c": {"system": "s" * 9000}, "explain": {"seed": 1}}, {}, {})})
+    assert run_params(lock) == {"explain.seed": "1"}
+    assert [prompt.name for prompt in prompts(lock)] == ["explain.a_b_c"]
+
+
+def test_a_dirty_workspace_is_tagged_and_outputs_do_not_count(done: Toy) -> None:
+    assert run_tags(result_of(done, changed=("params.yaml",)))["git.changed"] == "params.yaml"
+    assert run_tags(result_of(done))["git.dirty"] == "false"
+
+
+def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None:
+    (toy.folder / "metrics" / "score.json").write_text('{"a": {"b": null, "c": 1}, "d": "no number", "e": true}', encoding="utf-8")
+    result = result_of(toy)
+    assert scalars(result) == {"a.c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
+
+
+def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = neuron_table(result_of(done))
+    monkeypatch.setattr("stages.tracking.content.TABLE_ROWS", 6)
+    part = neuron_table(result_of(done))
+    assert whole and part
+    assert part["neuron"] == whole["neuron"][::4] and part["score"] == whole["score"][::4]
+
+
+def test_a_result_without_its_data_says_so_and_is_completed_later(done: Toy, store: Store, tmp_path: Path) -> None:
+    lock = changed(read_lock(done.folder / "dvc.lock"), seed=7)
+    shutil.copytree(done.folder / "metrics", tmp_path / "bare" / "metrics")
+    with opened(store) as (client, experiment):
+        poor, _ = writing.ensure_run(client, experiment, Result(lock, tmp_path / "bare", Paths(), Origin()), True)
+        assert "data/scores.parquet" in client.get_run(poor).data.tags["track.missing"]
+    rich = track(lock, Paths(), store)
+    assert rich != poor and track(lock, Paths(), store) == rich
+    assert complete_runs(store).count(lock.key) == 1
+
+
+def break_store(store: Store, how: str) -> None:
+    database = store.database
+    assert database
+    if how == "not a database":
+        database.write_bytes(b"no database" * 100)
+    elif how == "another version":
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    elif how == "deleted experiment":
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'neurogloss'")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("not a database", "move it away"), ("another version", "mlflow db upgrade"), ("deleted experiment", "mlflow experiments restore")],
+)
+def test_a_store_that_cannot_be_used_is_one_line(done: Toy, store: Store, how: str, said: str) -> None:
+    break_store(store, how)
+    with pytest.raises(UserError, match=said) as caught:
+        track(changed(read_lock(done.folder / "dvc.lock"), seed=9), Paths(), store)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_locked_store_is_one_line(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BUSY_S", 0.1)
+    assert store.database
+    other = sqlite3.connect(store.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UserError, match="locked; end the program"):
+        track(changed(read_lock(done.folder / "dvc.lock"), seed=9), Paths(), store)
+    other.close()
+
+
+def test_a_second_process_waits_for_the_first_and_then_gives_up(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    monkeypatch.setattr(store_module, "PATIENCE_S", 0.1)
+    assert store.database
+    with FileLock(store.database.parent / "track.lock"), pytest.raises(UserError, match="held by another process"), opened(store):
+        pass
+
+
+def test_no_room_for_the_store_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot use"), opened(Store("sqlite:///x", tmp_path / "file" / "mlflow.db", tmp_path)):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to become a user who may not write")
+def test_a_read_only_store_is_one_line(done: Toy, store: Store, tmp_path: Path) -> None:
+    assert store.database
+    code = (
+        "import os, sys; from pathlib import Path; from stages.tracking.store import Store, check_writable, ToldPlainly; "
+        "from stages.errors import UserError\n"
+        "store = Store('sqlite:///here', Path('here'), Path('.'))\nos.seteuid(65534)\n"
+        "try:\n    with ToldPlainly(store):\n        check_writable(store)\nexcept UserError as error:\n    print(error)"
+    )
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+        folder.chmod(0o755)
+    store.database.rename(tmp_path / "here")
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=surroundings(), capture_output=True, text=True, check=True)
+    assert "readonly" in said.stdout and "make it writable" in said.stdout
+
+
+def test_a_server_that_does_not_answer_is_one_line(toy: Toy) -> None:
+    toy.set_params(explain__seed=3)
+    said = toy.dvc("repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert "error: http://127.0.0.1:9" in said and "Traceback" not in said
+    assert "seed: 3" in (toy.folder / "dvc.lock").read_text(encoding="utf-8")
+    assert "Stage 'score'" in toy.dvc("repro", "--dry", "score")
+
+
+def test_without_a_lock_file_it_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro"):
+        read_lock(tmp_path / "dvc.lock")
+
+
+def test_a_relative_store_counts_from_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    assert locate_store().database == tmp_path / "runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:")
+    with pytest.raises(UserError, match="sqlite:///FILE"):
+        locate_store()

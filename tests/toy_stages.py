@@ -1,0 +1,56 @@
+"""The first three stages in small: they write what the real ones write, of made-up neurons, in half a second each.
+
+A better prompt or more phrases make a better simulation, so that variants differ.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
+from stages.artifacts.recordings import Split, read_recordings, write_recordings
+from stages.artifacts.simulations import Simulations, write_simulations
+from stages.artifacts.status import CODES, Status
+from stages.scoring.levels import levels
+from tests.tiny import random_recordings
+
+DATA = Path("data")
+
+
+def record(params: dict[str, Any]) -> None:
+    write_recordings(DATA / "recordings", random_recordings(layers=3, per_layer=8, seed=params["record"]["seed"]))
+
+
+def explain(params: dict[str, Any]) -> None:
+    chosen = params["explain"]
+    recordings = read_recordings(DATA / "recordings")
+    rows = []
+    for row, peak in enumerate(recordings.peaks):
+        best = [recordings.text(int(t)).strip() for t in np.argsort(-np.nan_to_num(recordings.token_means[row], nan=-9))]
+        text = f"{chosen['method']}: " + ", ".join(best[: chosen["concepts"]["phrases"]])
+        kept = Candidate(None, Status.SILENT) if np.isnan(peak) else Candidate(text, Status.OK)
+        rows.append(Explanation(int(recordings.layers[row]), int(recordings.indices[row]), kept))
+    write_explanations(DATA / "explanations.parquet", explanations(rows))
+
+
+def simulate(params: dict[str, Any]) -> None:
+    recordings, found = read_recordings(DATA / "recordings"), read_explanations(DATA / "explanations.parquet")
+    slots = recordings.slots.where(Split.CALIBRATE, Split.SCORE)
+    real = levels(np.nan_to_num(np.asarray(recordings.activations)[:, slots]), recordings.peaks).astype(np.float64)
+    named = np.array([0 if text is None else text.count(",") + 1 for text in found.texts])
+    rng = np.random.default_rng(7)
+    guess = np.clip(real / (1 + 3 / np.maximum(named, 1))[:, None, None] + rng.gamma(1, 2, real.shape), 0, 10)
+    status = np.full(real.shape[:2], CODES.index(Status.OK), np.uint8)
+    status[named == 0] = CODES.index(Status.NO_EXPLANATION)
+    guess[named == 0] = np.nan
+    write_simulations(
+        DATA / "simulations", Simulations("vocabulary", recordings.layers, recordings.indices, slots, guess.astype(np.float16), status)
+    )
+
+
+if __name__ == "__main__":
+    stage = {"record": record, "explain": explain, "simulate": simulate}[sys.argv[1]]
+    stage(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")))
