@@ -1,0 +1,1 @@
+"""What the command line prints: one neuron, and the table of a whole result."""

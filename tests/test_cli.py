@@ -1,0 +1,38 @@
+"""The command line starts at once and turns a user's mistake into one line and exit code 2."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HEAVY = {"torch", "transformers", "mlflow", "pandas", "pyarrow", "matplotlib", "scipy", "numpy", "openai", "datasets", "sklearn", "dvc"}
+
+
+def neurogloss(*arguments: str, cwd: Path | None = None, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, *flags, "-m", "stages.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=cwd, env=env, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = neurogloss("--help", flags=("-X", "importtime"))
+    assert done.returncode == 0
+    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "typer" in imported
+    assert not imported & HEAVY
+
+
+def test_help_answers_in_under_half_a_second() -> None:
+    seconds = []
+    for _ in range(4):  # The quickest counts: other work on the machine only adds.
+        start = time.perf_counter()
+        neurogloss("--help")
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = neurogloss("show", "L0.N0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: data/recordings/recordings.json is missing; run `dvc repro`, or `dvc pull` where a remote holds it\n"
