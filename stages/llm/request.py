@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from stages.artifacts.status import Status
 from stages.errors import ProviderError
+from stages.params import ModelParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +116,10 @@ class Client(Protocol):
 def failure(status: Status, message: str) -> ProviderError:
     """A ProviderError with its status."""
     return ProviderError(str(status), message)
+
+
+def model_id(model: ModelParams) -> str:
+    """What `Request.model` says: name, weights and, for a model in this process, their type."""
+    weights = model.revision or model.sha256
+    name = f"{model.name}@{weights}" if weights else model.name
+    return f"{name} {model.dtype}" if model.provider == "local" else name
