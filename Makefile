@@ -6,7 +6,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test check fix install install-test clean
+.PHONY: run test check fix install install-test browser clean
 
 run: install
 	dvc repro
@@ -39,6 +39,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $(VENV)/.installed $@
+
+# The viewer's tests drive a browser; where none can be installed they are skipped.
+browser:
+	sh tests/viewer/install_browser.sh
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,128 @@
+// Which page is shown, keys, theme, the small window with values.
+"use strict";
+{
+  const { el, foreign, store, say } = neurogloss;
+  const main = document.getElementById("main"), tip = document.getElementById("tip");
+  let wanted = 0, shown = null;
+
+  neurogloss.showTip = (x, y, lines, below) => {
+    tip.replaceChildren(...lines.map((text, i) => el(i ? "div" : "strong", {}, text)));
+    tip.hidden = false;
+    const { width, height } = tip.getBoundingClientRect();
+    const left = Math.max(6, Math.min(x - (below ? width / 2 : -12), innerWidth - width - 6));
+    const top = y + 12 + height > innerHeight ? y - height - (below ? 28 : 12) : y + (below ? 6 : 12);
+    tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  };
+  neurogloss.hideTip = () => (tip.hidden = true);
+
+  // The address, without a new entry in the history and without showing the page again.
+  neurogloss.replaceHash = (hash) => {
+    if (hash === (location.hash || "#/")) return;
+    try {
+      history.replaceState(null, "", hash);
+    } catch {
+      return; // a sandboxed report may not
+    }
+    shown = hash;
+  };
+  neurogloss.current = (_, page) => store.parse((location.hash.split("/")[2] ?? "")) && store.page(...Object.values(store.parse(location.hash.split("/")[2]))) === page;
+
+  function theme() {
+    const remembered = (value) => {
+      try {
+        return value === undefined ? localStorage.getItem("neurogloss.theme") : localStorage.setItem("neurogloss.theme", value);
+      } catch {
+        return null; // storage is off
+      }
+    };
+    const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    const asked = remembered();
+    if (asked === "dark" || asked === "light") document.documentElement.dataset.theme = asked;
+    const button = el("button", { type: "button", class: "icon", onclick: () => ((document.documentElement.dataset.theme = dark() ? "light" : "dark"), remembered(document.documentElement.dataset.theme), label()) });
+    const label = () => {
+      button.textContent = dark() ? "☀" : "☾";
+      button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
+    };
+    label();
+    return button;
+  }
+
+  function bar() {
+    const jump = el("input", { type: "text", "aria-label": "Go to neuron", placeholder: "L5.N131", size: "10", maxlength: "40", autocomplete: "off", spellcheck: "false" });
+    const go = (event) => {
+      event.preventDefault();
+      if (jump.value.trim()) location.hash = `#/neuron/${encodeURIComponent(jump.value.trim())}`;
+      jump.value = "";
+    };
+    document.getElementById("bar").replaceChildren(
+      el("a", { class: "brand", href: "#/" }, el("span", { class: "mark", "aria-hidden": "true" }), "neurogloss"),
+      el("nav", { "aria-label": "Pages" }, el("a", { href: "#/", "data-page": "" }, "Neurons"), neurogloss.text ? el("a", { href: "#/text", "data-page": "text" }, "Text") : null),
+      el("form", { class: "jump", onsubmit: go }, jump),
+      theme(),
+    );
+  }
+
+  async function route() {
+    const turn = ++wanted;
+    const hash = location.hash || "#/";
+    if (hash === shown) return;
+    const [path, query] = hash.slice(1).split("?");
+    const [, kind, rest] = path.split("/");
+    shown = hash;
+    neurogloss.hideTip();
+    document.querySelectorAll("#bar nav a").forEach((link) => (link.dataset.page === (kind === "neuron" ? "" : kind) ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
+    try {
+      let title;
+      if (kind === "neuron") title = await neurogloss.neuron(main, unescaped(rest ?? ""));
+      else if (kind === "text" && neurogloss.text) title = await neurogloss.text(main, new URLSearchParams(query));
+      else title = await neurogloss.overview(main, new URLSearchParams(query));
+      if (turn !== wanted || title === null) return;
+      document.title = `${title} · neurogloss`;
+      document.body.dataset.page = kind || "overview";
+      scrollTo(0, 0);
+      if (turn > 1) (say(title), main.focus({ preventScroll: true }));
+    } catch (error) {
+      if (turn === wanted) failed(error);
+    }
+  }
+
+  function unescaped(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  }
+
+  function failed(error) {
+    main.replaceChildren(el("h1", {}, "This page cannot be shown"), el("p", { class: "notice", role: "alert" }, foreign(error.message)));
+    document.body.dataset.page = "failed";
+    shown = null;
+  }
+
+  // Left and right: neuron; with shift, up and down: layer. Plain up and down scroll.
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea, [contenteditable]")) return;
+    const place = store.layers && store.parse(unescaped(location.hash.split("/")[2] ?? ""));
+    const page = place ? store.page(place.layer, place.neuron) : -1;
+    if (page < 0) return;
+    const steps = event.shiftKey ? { ArrowUp: () => store.beside(page, -1), ArrowDown: () => store.beside(page, 1) } : { ArrowLeft: () => page - 1, ArrowRight: () => page + 1 };
+    const to = steps[event.key]?.() ?? -1;
+    if (to < 0 || to >= store.about.pages) return;
+    event.preventDefault();
+    location.hash = store.href(to);
+  });
+
+  async function start() {
+    try {
+      await store.open();
+      bar();
+      addEventListener("hashchange", route);
+      await route();
+    } catch (error) {
+      failed(error);
+    }
+    document.body.dataset.ready = "yes";
+  }
+  start();
+}

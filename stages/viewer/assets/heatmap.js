@@ -1,0 +1,135 @@
+// Excerpts coloured by recorded and by simulated activation.
+"use strict";
+{
+  const { el, visible, foreign, amount, score, store, say } = neurogloss;
+  const MODES = [["stack", "Real above simulated"], ["overlay", "Overlay"], ["difference", "Difference"]];
+  const NAMES = { explain: "seen by the explainer", calibrate: "calibration", select: "selection", score: "held out", fit: "may be fitted on" };
+
+  function correlation(a, b) {
+    const n = a.length;
+    let ma = 0, mb = 0;
+    for (let i = 0; i < n; i++) (ma += a[i] / n), (mb += b[i] / n);
+    let ab = 0, aa = 0, bb = 0;
+    for (let i = 0; i < n; i++) (ab += (a[i] - ma) * (b[i] - mb)), (aa += (a[i] - ma) ** 2), (bb += (b[i] - mb) ** 2);
+    return aa > 1e-12 && bb > 1e-12 ? ab / Math.sqrt(aa * bb) : null;
+  }
+
+  const clamp = (value) => Math.min(1, Math.max(0, value));
+  // Spans of one line; `paint` gives the style of a token.
+  function line(tokens, paint) {
+    return tokens.map((text, i) => {
+      const span = el("bdi", { class: "t", "data-i": i }, visible(text) || "∅");
+      paint(span, i);
+      return span;
+    });
+  }
+
+  // One excerpt. levels: recorded as share of the peak; simulations: per variant levels / 10 or null.
+  function painted(mode, excerpt, names) {
+    const { tokens, real, simulations } = excerpt;
+    const known = simulations.map((levels, v) => [levels, v]).filter(([levels]) => levels);
+    if (mode === "stack" || !known.length) {
+      const rows = [["real", "real", (span, i) => span.style.setProperty("--v", clamp(real[i]).toFixed(3))]];
+      for (const [levels, v] of known) rows.push([`simulated v${v}`, names.length > 1 ? `simulated ${"AB"[v] ?? v}` : "simulated", (span, i) => span.style.setProperty("--v", clamp(levels[i]).toFixed(3))]);
+      return rows.map(([kind, label, paint]) => el("div", { class: `line ${kind}` }, known.length ? el("span", { class: "which" }, label) : null, el("p", { class: "tokens" }, line(tokens, paint))));
+    }
+    return known.map(([levels, v]) => {
+      const paint = mode === "overlay"
+        ? (span, i) => (span.style.setProperty("--r", clamp(real[i]).toFixed(3)), span.style.setProperty("--s", clamp(levels[i]).toFixed(3)))
+        : (span, i) => {
+            const gap = clamp(levels[i]) - clamp(real[i]);
+            span.style.setProperty("--v", Math.abs(gap).toFixed(3));
+            span.classList.add(gap > 0 ? "over" : "under");
+          };
+      return el("div", { class: `line ${mode}` }, names.length > 1 && known.length > 1 ? el("span", { class: "which" }, `${"AB"[v] ?? v}`) : null, el("p", { class: "tokens" }, line(tokens, paint)));
+    });
+  }
+
+  function told(excerpt, i, names) {
+    const rows = [`“${visible(excerpt.tokens[i])}”`, `real ${amount(excerpt.activation[i])} (level ${(10 * clamp(excerpt.real[i])).toFixed(1)})`];
+    excerpt.simulations.forEach((levels, v) => rows.push(`simulated${names.length > 1 ? ` ${"AB"[v] ?? v}` : ""} ${levels ? `level ${(10 * levels[i]).toFixed(1)}` : "–"}`));
+    return rows;
+  }
+
+  // Values under the pointer, and for keys: left and right go from token to token while the excerpt has the focus.
+  function explore(card, excerpt, names) {
+    let at = -1;
+    const mark = (i) => card.querySelectorAll(".t.at").forEach((old) => old.classList.remove("at")) || card.querySelectorAll(`.t[data-i="${i}"]`).forEach((span) => span.classList.add("at"));
+    const show = (span) => {
+      const box = span.getBoundingClientRect();
+      neurogloss.showTip(box.left + box.width / 2, box.bottom, told(excerpt, at, names), true);
+    };
+    const find = (event) => event.target.closest?.(".t");
+    const leave = () => ((at = -1), mark(-1), neurogloss.hideTip());
+    card.addEventListener("pointerover", (event) => {
+      const span = find(event);
+      if (!span) return leave();
+      mark((at = Number(span.dataset.i)));
+      show(span);
+    });
+    card.addEventListener("pointerleave", leave);
+    card.addEventListener("blur", leave);
+    card.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step || event.shiftKey || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      at = Math.min(excerpt.tokens.length - 1, Math.max(0, at + step));
+      mark(at);
+      show(card.querySelector(`.t[data-i="${at}"]`));
+      say(told(excerpt, at, names).join(", "));
+    });
+  }
+
+  function card(excerpt, number, names) {
+    const r = excerpt.simulations[0] && correlation(excerpt.activation, excerpt.simulations[0]);
+    const strongest = [...excerpt.real.keys()].sort((a, b) => excerpt.real[b] - excerpt.real[a]).slice(0, 3).filter((i) => excerpt.real[i] > 0);
+    const label = `Excerpt ${number}, ${excerpt.kind}. ${strongest.length ? `Strongest on ${strongest.map((i) => visible(excerpt.tokens[i]).trim()).join(", ")}.` : "Never above zero."} Left and right arrow keys read the values.`;
+    const lines = el("div", { class: "lines" });
+    const box = el(
+      "article",
+      { class: "excerpt", tabindex: "0", "aria-label": label },
+      el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), r !== null && r !== undefined && r !== false ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${score(r)}`) : null),
+      ...excerpt.faults.map((fault) => el("p", { class: "fault" }, `Simulation failed: ${fault.replaceAll("_", " ")}.`)),
+      lines,
+    );
+    explore(box, excerpt, names);
+    return { box, draw: (mode) => lines.replaceChildren(...painted(mode, excerpt, names)) };
+  }
+
+  const GROUPS = [
+    ["score", "Score excerpts", "Held out: neither the explainer nor the choice among explanations saw them. The score is the correlation over all their tokens."],
+    ["top", "Strongest excerpts", "Where the neuron fires most."],
+    ["random", "Random excerpts", "What the neuron does on ordinary text."],
+  ];
+
+  // All excerpts of a neuron with the choice of colouring; `mode` is kept between neurons.
+  let mode = "stack";
+  function heatmap(excerpts, names) {
+    const cards = [];
+    const sections = GROUPS.map(([group, title, note]) => {
+      const members = excerpts.filter((excerpt) => excerpt.group === group);
+      if (!members.length) return null;
+      const made = members.map((excerpt, i) => card(excerpt, i + 1, names));
+      cards.push(...made);
+      return el("section", { class: "group" }, el("h3", {}, title), el("p", { class: "note" }, note), made.map((one) => one.box));
+    });
+    const caption = el("p", { class: "key-line" });
+    function draw() {
+      for (const one of cards) one.draw(mode);
+      for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.mode === mode);
+      caption.replaceChildren(
+        ...(mode === "difference"
+          ? [el("span", { class: "swatch under" }), "real is higher ", el("span", { class: "swatch over" }), "simulated is higher"]
+          : [el("span", { class: "swatch real" }), mode === "overlay" ? "upper half: real " : "real ", el("span", { class: "swatch simulated" }), mode === "overlay" ? "lower half: simulated" : "simulated", " · full colour is the peak"]),
+      );
+    }
+    // Buttons, not radios: arrow keys go on walking from neuron to neuron.
+    const buttons = MODES.map(([value, label]) => el("button", { type: "button", "data-mode": value, onclick: () => ((mode = value), draw()) }, label));
+    const choice = el("div", { class: "choice", role: "group", "aria-label": "Colour by" }, buttons);
+    draw();
+    return el("div", { class: "heat" }, el("div", { class: "toolbar" }, choice, caption), sections);
+  }
+
+  neurogloss.heatmap = heatmap;
+}

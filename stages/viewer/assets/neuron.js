@@ -1,0 +1,142 @@
+// The page of one neuron.
+"use strict";
+{
+  const { el, fill, foreign, score, share, amount, load, bytes, ints, store, charts, heatmap, missing, plural } = neurogloss;
+
+  // The parts of a block that belong to one neuron.
+  async function opened(page) {
+    const { about } = store;
+    const block = await load(`neurons/${Math.floor(page / about.block)}`);
+    block.open ??= { excerpts: ints(block.excerpts), recorded: bytes(block.recorded), simulated: block.variants.map((variant) => bytes(variant.simulated)) };
+    const n = page - block.start, shown = about.shown.length, tokens = about.tokens;
+    const texts = await store.excerpts([...block.open.excerpts.subarray(n * shown, (n + 1) * shown)]);
+    const peak = block.statistics.peak[n] ?? (block.statistics.maximum[n] > 0 ? block.statistics.maximum[n] : 1);
+    const excerpts = about.shown.map((slot, s) => {
+      const part = (n * shown + s) * tokens;
+      const activation = Float64Array.from(block.open.recorded.subarray(part, part + tokens), (value) => (value - block.zero[n]) * block.step[n]);
+      const simulations = block.open.simulated.map((all, v) => {
+        const levels = all.subarray(part, part + tokens);
+        return slot.simulated[v] && levels[0] !== 255 ? Float64Array.from(levels, (value) => value / 250) : null;
+      });
+      const faults = block.variants.map((variant) => variant.faults[n][s]).filter(Boolean);
+      return { ...slot, ...texts[s], activation, real: activation.map((value) => value / peak), simulations, faults };
+    });
+    const statistics = Object.fromEntries(Object.entries(block.statistics).map(([name, values]) => [name, values[n]]));
+    const variants = block.variants.map((variant) => ({
+      text: variant.texts[n],
+      status: about.statuses[variant.statuses[n] + 1],
+      candidates: variant.candidates[n],
+      scores: Object.fromEntries(Object.entries(variant.scores).map(([name, values]) => [name, values[n]])),
+    }));
+    return { excerpts, statistics, variants, histogram: block.histograms[n], tokens: block.tokens[n], deviations: block.peak_deviations[n] };
+  }
+
+  const SCORES = [
+    ["random_only", "on random excerpts only"],
+    ["top_only", "on top excerpts only"],
+    ["variance_explained", "variance explained, calibrated"],
+    ["absolute_deviation_explained", "absolute deviation explained"],
+    ["token_table", "token table (baseline)"],
+    ["control", "control (another neuron)"],
+  ];
+
+  function explanation(variant, name) {
+    const { scores, status } = variant;
+    return el(
+      "section",
+      { class: "card explanation" },
+      name && el("h2", { class: "which" }, foreign(name)),
+      variant.text === null ? el("p", { class: "gloss none" }, "No explanation.") : el("p", { class: "gloss" }, foreign(variant.text)),
+      el(
+        "div",
+        { class: "verdict" },
+        el("p", { class: "big" }, el("strong", {}, score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "no score" : missing(scores.ci_low) ? "score" : `score, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`)),
+        status[0] === "ok" ? null : el("p", { class: "fault" }, `${status[1][0].toUpperCase()}${status[1].slice(1)}.`),
+        missing(scores.top_and_random) ? null : charts.interval(scores),
+      ),
+      el("details", {}, el("summary", {}, "All scores"), el("table", { class: "plain" }, el("tbody", {}, SCORES.map(([key, label]) => el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, score(scores[key], 3))))))),
+      variant.candidates.length > 1 &&
+        el("details", {}, el("summary", {}, plural(variant.candidates.length, "candidate")), el("ol", { class: "candidates" }, variant.candidates.map(([text, state, chosen]) => el("li", {}, text === null ? el("em", {}, state.replaceAll("_", " ")) : foreign(text), chosen === null ? null : el("span", { class: "value" }, score(chosen)))))),
+    );
+  }
+
+  // Tokens with a value each, as chips whose colour tells how much.
+  function chips(tokens, most, kind, title) {
+    return el("ul", { class: "chips" }, tokens.map(([text, value, often]) => el("li", { class: `chip ${kind}`, title: title(value, often), "--v": Math.min(1, Math.abs(value) / (most || 1)).toFixed(3) }, foreign(text.replace(/^ /, "·")), el("small", {}, amount(value)))));
+  }
+
+  function facts(statistics, deviations) {
+    const rows = [
+      ["Fires on", `${share(statistics.firing_share)} of tokens`],
+      ["Mean", amount(statistics.mean)],
+      ["Standard deviation", amount(Math.sqrt(statistics.variance))],
+      ["Peak", missing(statistics.peak) ? "–" : `${amount(statistics.peak)}${missing(deviations) ? "" : ` (${deviations.toFixed(1)} sd)`}`],
+      ["Skewness", amount(statistics.skewness)],
+      ["Kurtosis", amount(statistics.kurtosis)],
+    ];
+    return el("dl", { class: "facts" }, rows.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
+  }
+
+  function steps(page) {
+    const link = (to, text, label, keys) => (to >= 0 && to < store.about.pages ? el("a", { class: "step", href: store.href(to), "aria-label": `${label}: ${store.name(to)}`, title: `${store.name(to)} (${keys})` }, text) : el("span", { class: "step off", "aria-hidden": "true" }, text));
+    const copied = el("button", {
+      type: "button",
+      class: "quiet",
+      onclick: async () => {
+        const address = location.href;
+        try {
+          await navigator.clipboard.writeText(address);
+          copied.textContent = "Copied";
+        } catch {
+          copied.textContent = "Copy it from the address bar";
+        }
+        neurogloss.say(copied.textContent);
+        setTimeout(() => (copied.textContent = "Copy link"), 2000);
+      },
+    }, "Copy link");
+    return el(
+      "nav",
+      { class: "steps", "aria-label": "Neighbouring neurons" },
+      link(page - 1, "← neuron", "Previous neuron", "←"),
+      link(page + 1, "neuron →", "Next neuron", "→"),
+      link(store.beside(page, -1), "↑ layer", "Previous layer", "shift ↑"),
+      link(store.beside(page, 1), "↓ layer", "Next layer", "shift ↓"),
+      copied,
+    );
+  }
+
+  async function neuron(main, name) {
+    const place = store.parse(name);
+    const page = place ? store.page(place.layer, place.neuron) : -1;
+    if (page < 0) {
+      fill(main, el("h1", {}, "No such neuron"), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, "neuron")} here. Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
+      return "No such neuron";
+    }
+    const { layer, neuron: index } = store.place(page);
+    const found = await opened(page);
+    if (!neurogloss.current(main, page)) return null;
+    const several = store.about.variants.length > 1, names = store.about.variants.map((variant) => variant.name);
+    const most = found.tokens[0]?.[1];
+    fill(
+      main,
+      el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, neuron ${index}`)), steps(page)),
+      el("div", { class: several ? "pair" : "" }, found.variants.map((variant, v) => explanation(variant, several ? `${"AB"[v] ?? v + 1} · ${names[v]}` : null))),
+      el(
+        "div",
+        { class: "split" },
+        el("section", { class: "card", "aria-label": "Excerpts" }, heatmap(found.excerpts, names)),
+        el(
+          "div",
+          { class: "aside" },
+          el("section", { class: "card" }, el("h2", {}, "Activations"), charts.activations(found.histogram, store.name(page)), facts(found.statistics, found.deviations)),
+          el("section", { class: "card" }, el("h2", {}, "Tokens it fires on"), el("p", { class: "note" }, "Highest mean activation over the corpus, score excerpts left out."), found.tokens.length ? chips(found.tokens, most, "real", (value, often) => `mean ${amount(value)}, ${plural(often, "occurrence")}`) : el("p", { class: "empty" }, "None above zero.")),
+          neurogloss.related ? neurogloss.related(page) : null,
+        ),
+      ),
+    );
+    return store.name(page);
+  }
+
+  neurogloss.neuron = neuron;
+  neurogloss.chips = chips;
+}

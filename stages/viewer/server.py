@@ -1,0 +1,116 @@
+"""A server for one person: the same pages, made on demand, to this machine only."""
+
+import asyncio
+import errno
+import socket
+import webbrowser
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from stages.errors import UserError
+from stages.viewer.pages import Pages
+from stages.viewer.site import KINDS, assets
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types neurogloss",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def application(pages: Pages, hosts: tuple[str, ...] = ()) -> Starlette:
+    """The pages as an application that answers requests for `hosts` and for loopback names only."""
+    files = dict(assets())
+    made = lru_cache(maxsize=256)(pages.chunk)
+
+    async def asset(request: Request) -> Response:
+        name = request.path_params.get("name") or "index.html"
+        if name not in files:
+            return PlainTextResponse("there is no such page", 404)
+        return Response(files[name], media_type=KINDS[name[name.rindex(".") :]])
+
+    async def data(request: Request) -> Response:
+        try:
+            content = await run_in_threadpool(made, request.path_params["name"])
+        except KeyError:
+            return PlainTextResponse("there is no such part of the result", 404)
+        return Response(content, media_type=KINDS[".js"])
+
+    async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        refusal = refused(request, (*LOOPBACK, *hosts))
+        response = PlainTextResponse(refusal, 403) if refusal else await call(request)
+        response.headers.update(HEADERS)
+        return response
+
+    routes = [Route("/", asset), Route("/data/{name:path}.js", data), Route("/{name}", asset)]
+    return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard)])
+
+
+def refused(request: Request, hosts: tuple[str, ...]) -> str | None:
+    """Why a request is not answered: its Host or Origin is another's, or another site's page asks."""
+    host = request.headers.get("host", "")
+    if name_of(f"//{host}") not in hosts:
+        return "this address is not served; open the one that was printed, or name it with --allow-host"
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return "requests from other sites are refused"
+    navigates = request.headers.get("sec-fetch-mode") == "navigate" and request.url.path == "/"
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates:
+        return "requests from other sites are refused"
+    return None
+
+
+def name_of(address: str) -> str | None:
+    """The host's name in an address, None where it is malformed."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A bound socket; raises UserError when the port is taken or the address is not this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UserError(f"{host} is not an address of this machine: {error.strerror or error}") from error
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"port {port} is in use; choose another with --port, or --port 0 for any free one") from error
+        raise UserError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return bound
+
+
+def serve(app: Starlette, bound: socket.socket, open_browser: str | None) -> None:
+    """Answer until interrupted; `open_browser` is the address to open once requests are answered."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False))
+
+    async def run() -> None:
+        running = asyncio.create_task(server.serve(sockets=[bound]))
+        while not server.started and not running.done():
+            await asyncio.sleep(0.05)
+        if open_browser and server.started:
+            await asyncio.to_thread(webbrowser.open, open_browser)
+        await running
+
+    asyncio.run(run())

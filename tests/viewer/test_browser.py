@@ -1,0 +1,136 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.viewer.conftest import ready
+from tests.viewer.made_up import HOSTILE
+
+
+def test_the_overview_opens_from_a_file(page: Page, small_site: Path) -> None:
+    ready(page, (small_site / "index.html").as_uri())
+    expect(page.get_by_role("heading", level=1)).to_have_text("How well are the neurons of made-up model explained?")
+    expect(page.locator(".tile").first).to_contain_text("0.491")
+    expect(page.get_by_role("status")).to_have_text("18 neurons")
+    assert page.locator(".figure svg").count() == 2
+    assert "false" not in page.locator("main").inner_text()
+
+
+def test_the_overview_opens_from_a_plain_file_server(page: Page, small_site: Path, plain_server: Callable[[Path], str]) -> None:
+    ready(page, plain_server(small_site))
+    expect(page.get_by_role("status")).to_have_text("18 neurons")
+    page.locator(".neurons a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L0.N0")
+
+
+def test_search_and_filters_narrow_the_table_and_stand_in_the_address(page: Page, small_view: str) -> None:
+    ready(page, small_view)
+    text = page.locator(".rows .c-text").first.inner_text()
+    word = text.split()[1]
+    page.get_by_label("Search explanations").fill(word.upper())
+    expect(page.get_by_role("status")).to_contain_text("of 18 neurons")
+    for shown in page.locator(".rows .c-text").all_inner_texts():
+        assert word in shown
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("status")).to_have_text("18 neurons")
+    page.get_by_label("Layer", exact=True).select_option("1")
+    expect(page.get_by_role("status")).to_have_text("6 of 18 neurons")
+    page.get_by_label("Score from").fill("0.55")
+    expect(page.get_by_role("status")).to_have_text("3 of 18 neurons")
+    address = page.url
+    assert "layer=1" in address
+    page.goto("about:blank")
+    ready(page, address)
+    expect(page.get_by_role("status")).to_have_text("3 of 18 neurons")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_label("Status").select_option(label="refused")
+    expect(page.get_by_role("status")).to_have_text("1 of 18 neurons")
+
+
+def test_a_column_sorts_both_ways_with_missing_scores_last(page: Page, small_view: str) -> None:
+    ready(page, small_view)
+    header = page.get_by_role("columnheader", name="Score")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    assert page.locator(".rows .c-score").first.inner_text() == "0.95"
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert page.locator(".rows .c-score").first.inner_text() == "0.10"
+    page.get_by_role("table", name="Neurons").evaluate("table => table.scrollTo(0, 1e6)")
+    expect(page.locator(".rows .c-score").last).to_have_text("silent neuron")
+
+
+def test_a_neuron_page_shows_real_above_simulated_and_both_values(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N0")
+    card = page.locator(".excerpt").first
+    assert card.locator(".line.real .t").count() == 12
+    assert card.locator(".line.simulated .t").count() == 12
+    real, simulated = card.locator(".line.real").bounding_box(), card.locator(".line.simulated").bounding_box()
+    assert real["y"] < simulated["y"]
+    card.locator(".line.real .t").nth(3).hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("real")
+    expect(page.get_by_role("tooltip")).to_contain_text("simulated level")
+
+
+def test_overlay_and_difference_can_be_chosen_and_stay_for_the_next_neuron(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N0")
+    page.get_by_role("button", name="Overlay").click()
+    assert page.locator(".excerpt").first.locator(".line").count() == 1
+    assert page.locator(".line.overlay").count() > 3
+    page.get_by_role("button", name="Difference").click()
+    assert page.locator(".t.over").count() + page.locator(".t.under").count() > 10
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L0.N3")
+    page.goto(f"{small_view}#/neuron/L1.N0")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L1.N0")
+    assert page.locator(".line.difference").count() > 3
+
+
+def test_arrow_keys_walk_from_neuron_to_neuron_and_from_layer_to_layer(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N3")
+    heading = page.get_by_role("heading", level=1)
+    for key, name in (("ArrowRight", "L0.N6"), ("ArrowLeft", "L0.N3"), ("Shift+ArrowDown", "L1.N3"), ("Shift+ArrowUp", "L0.N3")):
+        page.keyboard.press(key)
+        expect(heading).to_contain_text(name)
+    page.keyboard.press("Shift+ArrowUp")
+    page.go_back()
+    expect(heading).to_contain_text("L1.N3")
+
+
+def test_arrow_keys_inside_an_excerpt_read_its_values(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N0")
+    page.locator(".excerpt").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#live")).to_contain_text("real")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L0.N0")
+
+
+def test_a_failed_simulation_and_a_missing_explanation_say_so(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N6")
+    expect(page.locator(".excerpt .fault")).to_contain_text("unparsable")
+    page.goto(f"{small_view}#/neuron/L0.N15")
+    expect(page.locator(".explanation")).to_contain_text("No explanation")
+    expect(page.locator(".explanation .fault")).to_contain_text("never above zero")
+
+
+def test_an_unknown_neuron_is_answered_in_words(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L9.N9<script>")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No such neuron")
+    page.get_by_label("Go to neuron").fill("2.6")
+    page.get_by_label("Go to neuron").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L2.N6")
+
+
+def test_hostile_text_is_text(page: Page, hostile_site: Path, plain_server: Callable[[Path], str]) -> None:
+    address = plain_server(hostile_site)
+    ready(page, address)
+    expect(page.locator("h1")).to_contain_text(HOSTILE[0])
+    for neuron in ("L0.N0", "L0.N6", "L1.N3", "L1.N9", "L2.N0", "L2.N15"):
+        page.goto(f"{address}#/neuron/{neuron}")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(neuron)
+    shown = page.locator(".gloss").inner_text()
+    assert "line⟨U+2028⟩and⟨U+2029⟩paragraph↵new⇥tab" in shown
+    assert page.locator("main img, main script, main b").count() == 0
+    page.goto(f"{address}#/?q=%3Cscript%3E")
+    expect(page.get_by_role("status")).to_contain_text("neurons")

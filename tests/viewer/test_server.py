@@ -1,0 +1,69 @@
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from stages.errors import UserError
+from stages.viewer.server import listening
+
+
+def answer(address: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(address, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as found:
+            return found.status, dict(found.headers), found.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+def test_pages_come_with_a_strict_policy(small_view: str) -> None:
+    status, headers, body = answer(small_view)
+    assert status == 200
+    assert b"<script defer" in body
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_another_host_name_is_refused(small_view: str) -> None:
+    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[", ""):
+        status, _, body = answer(small_view, Host=host)
+        assert status in (400, 403), host
+        assert b"<script" not in body
+    assert answer(small_view, Host="localhost:1")[0] == 200
+
+
+def test_another_sites_page_is_refused(small_view: str) -> None:
+    assert answer(f"{small_view}data/about.js", Origin="http://evil.example")[0] == 403
+    assert answer(f"{small_view}data/about.js", Origin="null")[0] == 403
+    assert answer(f"{small_view}data/about.js", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
+    assert answer(f"{small_view}data/about.js", Sec_Fetch_Site="same-origin", Origin=small_view.rstrip("/"))[0] == 200
+    assert answer(small_view, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../params.yaml",
+        "%2e%2e/params.yaml",
+        "data/../../params.yaml",
+        "data/%2e%2e%2fabout.js",
+        "data/neurons/99.js",
+        "data/.js",
+        "core.py",
+        "data/",
+    ],
+)
+def test_paths_cannot_leave_the_result(small_view: str, path: str) -> None:
+    assert answer(small_view + path)[0] == 404
+
+
+def test_a_busy_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UserError, match=r"port \d+ is in use; choose another with --port"):
+            listening("127.0.0.1", taken.getsockname()[1])
