@@ -3,12 +3,14 @@
 import typer
 
 from stages.command import run
+from stages.commands.plots import plots
 from stages.commands.show import show
 from stages.commands.site import site
 from stages.commands.table import table
 from stages.commands.view import view
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(plots)
 app.command()(show)
 app.command()(table)
 app.command()(view)
