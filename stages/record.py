@@ -1,0 +1,158 @@
+"""record: run the subject over the corpus; keep each neuron's strongest and some random excerpts.
+
+reads   the subject model, the corpus
+writes  recordings/ (see stages/artifacts/recordings.py); half-finished work in .cache/record/, removed at the end
+"""
+
+import hashlib
+import logging
+import platform
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.artifacts.recordings import Recordings, deal, write_recordings
+from stages.assets import resolve
+from stages.command import Out, ParamsFile, command
+from stages.machine import device, memory_mb, repository, threads
+from stages.params import CorpusParams, RecordParams, SubjectParams, load_params
+from stages.subject.assembly import Assembly
+from stages.subject.checkpoint import Scratch, run_key
+from stages.subject.corpus import read_documents
+from stages.subject.excerpts import Excerpts, draw_excerpts
+from stages.subject.model import Subject, load_subject
+from stages.subject.plan import LayerPlan, excerpt_rng, frequent_tokens, plan_layers
+from stages.subject.result import finish
+from stages.subject.stream import empty_states, stream
+
+logger = logging.getLogger(__name__)
+
+CODE = 1
+"""Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
+
+
+def main(out: Out, params: ParamsFile = Path("params.yaml")) -> None:
+    """Record each neuron's strongest and some random excerpts."""
+    settings = load_params(params)
+    subject = load_subject(settings.subject)
+    excerpts, counts = read_excerpts(settings.corpus, settings.record, subject)
+    scratch = open_scratch(settings.subject, settings.record, excerpts)
+    found = record(subject, excerpts, settings.record, scratch)
+    found.about.update(about(settings.subject, settings.corpus, subject, counts))
+    write_recordings(out, found)
+    scratch.remove()
+    logger.info("recorded %s neurons of %s layers on %s excerpts", len(found), len(set(found.layers.tolist())), len(excerpts.starts))
+
+
+def record(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch) -> Recordings:
+    """Neurons sorted by layer and index; the large arrays stay in the scratch folder."""
+    plans = plan_layers(params, subject.widths)
+    slots = deal(params.top, params.random, params.per_split)
+    table = frequent_tokens(excerpts.tokens, params.table_tokens)
+    assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
+    for group in passes(plans, params, len(table.tokens)):
+        if all(plan.layer in assembly.finished for plan in group):
+            continue
+        states = empty_states(group, params.top, excerpts.tokens, table)
+        stream(subject, excerpts.tokens, group, table, states, scratch)
+        for plan in group:
+            state = states.pop(0)
+            if plan.layer not in assembly.finished:
+                assembly.add(plan.layer, finish(plan, state, slots, excerpts.tokens, table))
+    statistics = assembly.statistics()
+    return Recordings(
+        layers=statistics["layer"].to_numpy(),
+        indices=statistics["neuron"].to_numpy(),
+        statistics=statistics,
+        peaks=statistics["peak"].to_numpy(zero_copy_only=False).astype(np.float64),
+        slots=slots,
+        corpus=excerpts.tokens,
+        documents=pa.table({"document": excerpts.documents, "start": excerpts.starts}),
+        vocabulary=subject.vocabulary,
+        excerpts=assembly.array("excerpts"),
+        activations=assembly.array("activations"),
+        table_tokens=table.tokens,
+        table_counts=table.counts,
+        token_means=assembly.array("token_means"),
+        about={"clipped_activations": assembly.clipped, "tokens_seen": int(excerpts.tokens.size)},
+    )
+
+
+def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int) -> Iterator[list[LayerPlan]]:
+    """Layers that fit in memory together; the result is the same however they are grouped."""
+    budget, used = memory_mb() * 1e6, 0.0
+    group: list[LayerPlan] = []
+    for plan in plans:
+        needed = len(plan.neurons) * ((params.top + params.random) * (2.0 * params.tokens + 12) + 8.0 * entries + 100)
+        if group and used + needed > budget:
+            logger.info(
+                "layers %s to %s fit in NEUROGLOSS_MEMORY_MB=%s; the others follow in another pass",
+                group[0].layer,
+                group[-1].layer,
+                memory_mb(),
+            )
+            yield group
+            group, used = [], 0.0
+        group.append(plan)
+        used += needed
+    if group:
+        yield group
+
+
+def read_excerpts(corpus: CorpusParams, params: RecordParams, subject: Subject) -> tuple[Excerpts, Counter[str]]:
+    """Draw the excerpts; the counts say what the corpus held and what was left out."""
+    counts: Counter[str] = Counter()
+    documents = read_documents(corpus, counts)
+    excerpts = draw_excerpts(documents, subject.encode, params.excerpts, params.tokens, excerpt_rng(params.seed), counts)
+    left_out = {key: counts[key] for key in ("malformed", "skipped", "too_short") if counts[key]}
+    logger.info("drew %s excerpts from %s documents; left out: %s", params.excerpts, counts["documents"], left_out or "nothing")
+    return excerpts, counts
+
+
+def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpts) -> Scratch:
+    """The folder of half-finished work of exactly this run."""
+    key = run_key(
+        {
+            "code": CODE,
+            "subject": subject.model_dump(),
+            "weights": fingerprint(subject),
+            "record": params.model_dump(),
+            "tokens": hashlib.sha256(excerpts.tokens.tobytes()).hexdigest(),
+            "machine": [device(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
+        }
+    )
+    return Scratch(repository() / ".cache" / "record" / key, key)
+
+
+def fingerprint(params: SubjectParams) -> list[list[Any]]:
+    """Name, size and time of the files of the model."""
+    path = resolve(params.model, params.revision, params.sha256)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts: Counter[str]) -> dict[str, Any]:
+    """What a reader of the recordings wants to know of their origin; nothing of the machine."""
+    return {
+        "subject": subject.model_dump(),
+        "architecture": loaded.model.config.model_type,
+        "first_site": loaded.sites[0],
+        "widths": list(loaded.widths),
+        "bos": loaded.bos,
+        "corpus": corpus.model_dump(),
+        "documents": counts["documents"],
+        "documents_malformed": counts["malformed"],
+        "documents_skipped": counts["skipped"],
+        "documents_too_short": counts["too_short"],
+        "corpus_tokens": counts["tokens"],
+        "corpus_windows": counts["windows"],
+    }
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,79 @@
+"""Finished layers, row after row on disk, so that memory holds no more than one layer of the result."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.artifacts.files import open_array
+from stages.artifacts.recordings import NEURONS
+from stages.errors import UserError
+from stages.subject.checkpoint import Scratch
+from stages.subject.result import LayerResult
+
+KEYS = ("excerpts", "activations", "token_means")
+
+
+class Assembly:
+    """Arrays that grow by one layer at a time, in ascending order of layers; survives a kill."""
+
+    def __init__(self, scratch: Scratch, rows: int) -> None:
+        self.scratch, self.rows = scratch, rows
+        self.folder = scratch.folder
+        self.finished: list[int] = []
+        self.columns: dict[str, np.ndarray] = {}
+        self.clipped = 0
+        """Activations beyond float16 that were cut to it."""
+        kept = scratch.load("finished")
+        if kept is not None and all(self.path(key).exists() for key in KEYS):
+            self.columns, progress = kept
+            self.finished, self.clipped = list(progress["layers"]), int(progress["clipped"])
+            self.sizes: dict[str, int] = progress["sizes"]
+        else:
+            self.sizes = dict.fromkeys(KEYS, 0)
+
+    def path(self, key: str) -> Path:
+        """Where an array is."""
+        return self.folder / f"{key}.npy"
+
+    def add(self, layer: int, result: LayerResult) -> None:
+        """Append one layer's rows."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for key in KEYS:
+                self.append(key, getattr(result, key))
+        except OSError as error:
+            raise UserError(f"cannot write {self.folder}: {error.strerror or error}; free or change the disk and run again") from error
+        fresh = {name: result.statistics[name].to_numpy(zero_copy_only=False) for name in result.statistics.column_names}
+        self.columns = {name: np.concatenate([self.columns[name], fresh[name]]) if self.columns else fresh[name] for name in fresh}
+        self.finished.append(layer)
+        self.clipped += result.clipped
+        self.scratch.save("finished", self.columns, {"layers": self.finished, "sizes": self.sizes, "clipped": self.clipped})
+
+    def append(self, key: str, block: np.ndarray) -> None:
+        """Write rows after the last finished ones, over what a killed run may have left there."""
+        with self.path(key).open("r+b" if self.sizes[key] else "wb") as file:
+            if not self.sizes[key]:
+                file.write(npy_header((self.rows, *block.shape[1:]), block.dtype))
+            else:
+                file.truncate(self.sizes[key])
+                file.seek(0, os.SEEK_END)
+            file.write(np.ascontiguousarray(block).data)
+            self.sizes[key] = file.tell()
+
+    def array(self, key: str) -> np.ndarray:
+        """All rows, on disk."""
+        return open_array(self.path(key))
+
+    def statistics(self) -> pa.Table:
+        """The NEURONS columns of all rows; what is not a number is None."""
+        return pa.table({field.name: pa.array(self.columns[field.name], field.type, from_pandas=True) for field in NEURONS})
+
+
+def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """The first bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    return buffer.getvalue()

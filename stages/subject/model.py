@@ -1,0 +1,122 @@
+"""The model under study: weights, tokenizer, neuron sites, and a forward pass that shows the activations of each layer."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stages.assets import resolve
+from stages.errors import UserError
+from stages.machine import device, threads
+from stages.params import SubjectParams
+from stages.subject.sites import find_sites, width
+from stages.subject.vocabulary import token_bytes
+
+logger = logging.getLogger(__name__)
+
+Visit = Callable[[int, Float[Tensor, "excerpt token neuron"]], None]
+"""Called once per layer with the layer's activations; they are valid during the call only."""
+
+
+class DeepestLayerSeen(Exception):  # noqa: N818  # not an error: it ends a forward pass where nothing below is asked for
+    """Raised at the deepest recorded layer, so that nothing after it is computed."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A causal language model in eval mode."""
+
+    model: Any
+    tokenizer: Any
+    vocabulary: list[bytes]
+    """Bytes of each token id."""
+    sites: tuple[str, ...]
+    """Module path of each layer's MLP output projection."""
+    widths: tuple[int, ...]
+    """Neurons of each layer."""
+
+    @property
+    def bos(self) -> int | None:
+        """The token fed before each excerpt, where the tokenizer has one."""
+        found = self.tokenizer.bos_token_id
+        return None if found is None else int(found)
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, no special tokens added."""
+        return [list(ids) for ids in self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
+        """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
+
+        A BOS token is fed before each excerpt where there is one; its activations are left out.
+        Neither the head nor anything after the deepest of the layers is computed.
+        """
+        batch, first = len(tokens), 0
+        if self.bos is not None:
+            tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype), tokens], dim=1), 1
+        deepest = max(layers)
+
+        def hook(layer: int) -> Callable[[Any, Any], None]:
+            def show(_: Any, inputs: Any) -> None:
+                seen = inputs[0].reshape(batch, -1, self.widths[layer])  # OPT flattens excerpt and token.
+                visit(layer, seen[:, first:])
+                if layer == deepest:
+                    raise DeepestLayerSeen
+
+            return show
+
+        with ExitStack() as hooks, torch.inference_mode():
+            for layer in layers:
+                handle = self.model.get_submodule(self.sites[layer]).register_forward_pre_hook(hook(layer))
+                hooks.callback(handle.remove)
+            try:
+                self.model.base_model(input_ids=tokens.to(self.model.device), use_cache=False)
+            except DeepestLayerSeen:
+                return
+        raise UserError(f"{self.sites[deepest]} is never run in a forward pass; correct subject.site")
+
+
+def load_subject(params: SubjectParams) -> Subject:
+    """Load the model in eval mode on this machine's device; UserError where it cannot be one."""
+    path = resolve(params.model, params.revision, params.sha256)
+    torch.set_num_threads(threads())
+    model, tokenizer = load_model(path, params.model, params.dtype)
+    sites = tuple(find_sites(model, params.site))
+    widths = tuple(width(model.get_submodule(site), site) for site in sites)
+    return Subject(model.to(device()).eval().requires_grad_(False), tokenizer, token_bytes(tokenizer), sites, widths)
+
+
+def load_model(path: Path, source: str, dtype: str) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    place, options = source_options(path, source)
+    logger.info("loading %s", source)
+    try:
+        config = AutoConfig.from_pretrained(place, **options)
+        if type(config) not in AutoModelForCausalLM._model_mapping:
+            raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another subject.model")
+        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check subject.model") from error
+    return model, tokenizer
+
+
+def source_options(path: Path, source: str) -> tuple[str, dict[str, Any]]:
+    """What transformers wants to be told about a path."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    if path.is_dir():
+        if not any(path.glob("*.safetensors")):
+            raise UserError(f"{source} holds no .safetensors weights (pickled weights are not read); convert it or name another model")
+        return str(path), options
+    if path.suffix != ".gguf":
+        raise UserError(f"{source} is a {path.suffix or 'nameless'} file, expected a folder with safetensors or a .gguf file")
+    return str(path.parent), {**options, "gguf_file": path.name}

@@ -1,0 +1,90 @@
+"""What is recorded equals a forward pass written by hand, for each architecture."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.subject.model import Subject
+from stages.subject.sites import find_sites, width
+from tests.subject.by_hand import gpt2, gpt_neox, llama_like, opt
+
+LLAMA = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 40,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "initializer_range": 0.3,
+}
+CASES = {
+    "gpt2": (gpt2, {"vocab_size": 50, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_inner": 40, "initializer_range": 0.3}),
+    "gpt_neox": (gpt_neox, {k: v for k, v in LLAMA.items() if k not in ("head_dim", "num_key_value_heads")}),
+    "llama": (llama_like, LLAMA),
+    "qwen2": (llama_like, LLAMA),
+    "qwen3": (llama_like, LLAMA),
+    "mistral": (llama_like, LLAMA),
+    "gemma": (llama_like, LLAMA),
+    "opt": (
+        opt,
+        {
+            **{k: v for k, v in LLAMA.items() if k not in ("head_dim", "num_key_value_heads", "intermediate_size", "initializer_range")},
+            **{"ffn_dim": 40, "word_embed_proj_dim": 32, "init_std": 0.3},
+        },
+    ),
+}
+
+
+def random_subject(kind: str, settings: dict[str, Any], bos: int | None) -> Subject:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **settings, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        for name, weight in model.named_parameters():
+            if weight.dim() == 1:  # Norms and biases begin at one or zero, which would hide whether they are used.
+                torch.nn.init.normal_(weight, 1.0 if "norm" in name or "ln_" in name else 0.0, 0.3)
+    sites = tuple(find_sites(model, "auto"))
+    widths = tuple(width(model.get_submodule(site), site) for site in sites)
+    return Subject(model, SimpleNamespace(bos_token_id=bos), [], sites, widths)
+
+
+def recorded(subject: Subject, tokens: Tensor, layers: list[int]) -> dict[int, Tensor]:
+    found: dict[int, Tensor] = {}
+    subject.activations(tokens, layers, lambda layer, seen: found.update({layer: seen.clone()}))
+    return found
+
+
+@pytest.mark.parametrize("bos", [None, 1])
+@pytest.mark.parametrize("kind", CASES)
+def test_recorded_activations_equal_a_forward_pass_by_hand(kind: str, bos: int | None) -> None:
+    forward: Callable[..., list[Tensor]] = CASES[kind][0]
+    subject = random_subject(kind, CASES[kind][1], bos)
+    tokens = torch.randint(3, 50, (5, 12), generator=torch.Generator().manual_seed(1))
+    found = recorded(subject, tokens, [0, 1, 2])
+    fed = tokens if bos is None else torch.cat([torch.full((5, 1), bos), tokens], dim=1)
+    expected = forward(dict(subject.model.state_dict()), subject.model.config, fed)
+    assert sorted(found) == [0, 1, 2]
+    for layer, by_hand in enumerate(expected):
+        assert found[layer].shape == (5, 12, 40)
+        assert by_hand.std() > 0.01
+        torch.testing.assert_close(found[layer], by_hand[:, 0 if bos is None else 1 :], rtol=1e-3, atol=1e-4)
+
+
+def test_nothing_after_the_deepest_recorded_layer_is_computed() -> None:
+    subject = random_subject("llama", LLAMA, None)
+    subject.model.model.layers[1].mlp.down_proj.forward = None  # Calling it would be a TypeError.
+    subject.model.model.layers[2].forward = None
+    assert sorted(recorded(subject, torch.ones((2, 5), dtype=torch.int64), [0, 1])) == [0, 1]
+
+
+def test_hooks_are_gone_after_a_pass() -> None:
+    subject = random_subject("llama", LLAMA, None)
+    recorded(subject, torch.ones((2, 5), dtype=torch.int64), [0, 2])
+    assert not any(module._forward_pre_hooks for module in subject.model.modules())
