@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from stages import machine
 from stages.command import die_with_parent
-from stages.errors import ProviderError, UserError
+from stages.errors import ProviderError
 from stages.llm.cache import Cache, Kept, cache_file
+from stages.llm.drive import Arrived
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request
 from stages.llm.usage import Tally, cost_usd, total, used, write_usage
@@ -26,8 +27,6 @@ from stages.params import ModelParams
 
 logger = logging.getLogger(__name__)
 
-Arrived = Callable[[int, Answer, float], None]
-"""Called with a request's position, its answer and the seconds it took, the moment the answer is there."""
 TOGETHER = 32
 """Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
 
@@ -179,7 +178,9 @@ def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
     if model.provider == "local":
         local: InProcess = import_module("stages.llm.providers.local").open_local(model)
         return Together(local, model.capabilities)
-    raise UserError(f"models.{name}.provider is {model.provider!r}, which cannot answer yet")
+    from stages.llm.providers.openai import open_openai
+
+    return open_openai(name, model, cache)
 
 
 def report(name: str, tally: Tally) -> None:

@@ -15,7 +15,7 @@
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ def cost_usd(usage: Usage, price: Price) -> float:
     return (fresh * price.prompt + usage.cached_prompt * price.cached_prompt + usage.completion * price.completion) / 1e6
 
 
+def worst_usd(prompt_tokens: int, max_tokens: int, price: Price) -> float:
+    """The most that one request can cost: nothing read from a prefix cache, the answer as long as it may be."""
+    return cost_usd(Usage(prompt_tokens, 0, max(1, max_tokens)), price)
+
+
 def usage_file(stage: str) -> Path:
     """Where a stage's report stands."""
     return machine.repository() / ".cache" / "usage" / f"{stage}.json"
@@ -69,7 +74,15 @@ def usage_file(stage: str) -> Path:
 def write_usage(stage: str, model: str, tally: Tally) -> None:
     """Write a stage's report."""
     share = tally.paid.cached_prompt / tally.paid.prompt if tally.paid.prompt else None
-    value = asdict(tally) | {"schema": SCHEMA, "version": VERSION, "stage": stage, "model": model, "prefix_share": share}
+    # asdict would take a Counter apart and put it together wrongly.
+    value = asdict(replace(tally, failed=Counter())) | {
+        "failed": dict(tally.failed),
+        "schema": SCHEMA,
+        "version": VERSION,
+        "stage": stage,
+        "model": model,
+        "prefix_share": share,
+    }
     write_json(usage_file(stage), value)
 
 

@@ -1,0 +1,183 @@
+"""Requests as an OpenAI-compatible endpoint reads them, and its answers as replies. Pure functions of text.
+
+Endpoints differ: vLLM and llama-cpp-python echo the prompt with log-probabilities in the form of the old completions API, vLLM
+also as `prompt_logprobs`; llama.cpp's own server takes `echo` and answers the log-probabilities of the generated token only,
+without a word. So an echo counts only when every position that was asked for is there.
+"""
+
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from stages.artifacts.status import Status
+from stages.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage, failure
+
+MOST_LOGPROBS = 20
+"""More alternatives than any known endpoint gives per token."""
+
+
+class MalformedError(Exception):
+    """JSON that is not an answer; the server's fault, worth another try."""
+
+
+def body(request: Request, model: str, limit_name: str = "max_tokens") -> dict[str, Any]:
+    """The JSON of a request, without `messages` or `prompt` moved: the fixed part of a prompt stays first, for prefix caches."""
+    value: dict[str, Any] = {"model": model, "temperature": request.temperature}
+    if request.stop:
+        value["stop"] = list(request.stop)
+    alternatives = min(request.top_logprobs, MOST_LOGPROBS)
+    if request.messages:
+        value["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+        value[limit_name] = request.max_tokens
+        if alternatives:
+            value |= {"logprobs": True, "top_logprobs": alternatives}
+        if request.json_schema:
+            schema = {"name": "answer", "strict": True, "schema": json.loads(request.json_schema)}
+            value["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return value
+    value |= {"prompt": request.prompt, "max_tokens": request.max_tokens}
+    if request.echo:
+        # One token, since some versions of vLLM refuse none.
+        value |= {"echo": True, "max_tokens": max(1, request.max_tokens), "logprobs": alternatives or MOST_LOGPROBS}
+    elif alternatives:
+        value["logprobs"] = alternatives
+    return value
+
+
+def answer(request: Request, value: dict[str, Any]) -> Answer:
+    """The answer in an endpoint's JSON; raises MalformedError where there is none."""
+    try:
+        choice = value["choices"][0]
+        used = usage(value, request)
+        if request.echo:
+            return echoed(request, choice, used)
+        said = choice["message"] if request.messages else choice
+        text = said.get("content" if request.messages else "text") or ""
+        reason = str(choice.get("finish_reason") or "stop")
+        tokens = generated(choice.get("logprobs")) if request.top_logprobs else ()
+        if not isinstance(text, str):
+            raise MalformedError("the text is none")
+        return outcome(request, text, said.get("refusal"), reason, tokens, used)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise MalformedError(f"the body has no answer ({type(error).__name__}: {error})") from error
+
+
+def outcome(request: Request, text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
+    """A reply, or why the answer cannot be used."""
+    if reason == "error":
+        raise MalformedError("finish_reason is 'error'")
+    if refusal or reason == "content_filter":
+        return PaidError(Status.REFUSED, "the model refused", used, str(refusal or text))
+    if reason == "length" and request.max_tokens > 1:
+        return PaidError(Status.CUT_OFF, f"the answer was cut off at {request.max_tokens} tokens", used, text)
+    if request.top_logprobs and text and not tokens:
+        return failure(Status.UNPARSABLE, "the endpoint gave no log-probabilities")
+    text, tokens = without_thoughts(text, tokens)
+    return Reply(text, reason, tokens, used)
+
+
+def without_thoughts(text: str, tokens: tuple[TokenLogprobs, ...]) -> tuple[str, tuple[TokenLogprobs, ...]]:
+    """The answer without a leading `<think>` block, which servers without a reasoning parser leave in.
+
+    >>> without_thoughts("<think>hm</think>\\n\\nfruit", ())
+    ('fruit', ())
+    """
+    end = text.find("</think>")
+    if not text.lstrip().startswith("<think>") or end < 0:
+        return text, tokens
+    answer_text = text[end + len("</think>") :].lstrip()
+    dropped = len(text) - len(answer_text)
+    starts = accumulate((len(token.token) for token in tokens), initial=0)
+    return answer_text, tuple(token for start, token in zip(starts, tokens, strict=False) if start >= dropped)
+
+
+def usage(value: dict[str, Any], request: Request) -> Usage:
+    """Tokens as the endpoint counts them; a quarter of the characters where it does not."""
+    counts = value.get("usage")
+    if not counts:
+        characters = len(request.prompt) + sum(len(message.content) for message in request.messages)
+        return Usage(characters // 4 + 1, 0, request.max_tokens)
+    details = counts.get("prompt_tokens_details") or {}
+    return Usage(int(counts["prompt_tokens"]), int(details.get("cached_tokens") or 0), int(counts.get("completion_tokens") or 0))
+
+
+def generated(logprobs: dict[str, Any] | None) -> tuple[TokenLogprobs, ...]:
+    """Generated tokens with their alternatives, in the form of chat or of completions."""
+    return tuple(TokenLogprobs(token, alternatives) for token, alternatives in positions(logprobs or {}))
+
+
+def positions(logprobs: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Token and alternatives of each position."""
+    if logprobs.get("content") is not None:
+        for entry in logprobs["content"]:
+            pairs = [(option["token"], option["logprob"]) for option in (*entry.get("top_logprobs", ()), entry)]
+            yield entry["token"], finite(pairs)
+        return
+    for token, options in zip(logprobs.get("tokens") or (), logprobs.get("top_logprobs") or (), strict=True):
+        yield token, finite(list((options or {}).items()))
+
+
+def finite(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
+    """Alternatives by text. Two tokens can have the same text (halves of characters): the likelier one counts."""
+    kept: dict[str, float] = {}
+    for text, logprob in pairs:
+        if isinstance(logprob, int | float) and math.isfinite(logprob):
+            kept[str(text)] = max(float(logprob), kept.get(str(text), -math.inf))
+    return kept
+
+
+def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
+    """What could stand at each place of `request.echo` in the prompt."""
+    logprobs = choice.get("logprobs") or {}
+    found = list(positions(logprobs)) if logprobs.get("tokens") else []
+    if not found and choice.get("prompt_logprobs"):
+        found = list(prompt_positions(choice["prompt_logprobs"]))
+    places = standing(request, [token for token, _ in found])
+    if places is None:
+        return failure(Status.UNPARSABLE, "the endpoint did not echo the prompt with log-probabilities")
+    tokens = tuple(TokenLogprobs(found[index][0][into:], after(found[index][1], found[index][0][:into])) for index, into in places)
+    if not all(token.alternatives for token in tokens):
+        return failure(Status.UNPARSABLE, "the endpoint echoed the prompt without alternatives")
+    return Reply("", "stop", tokens, used)
+
+
+def prompt_positions(entries: list[dict[str, Any] | None]) -> Iterator[tuple[str, dict[str, float]]]:
+    """vLLM's `prompt_logprobs`: per token a map of ids; the prompt's own token comes first."""
+    for entry in entries:
+        options = list((entry or {}).values())
+        pairs = [(option["decoded_token"], option["logprob"]) for option in options]
+        yield (str(options[0]["decoded_token"]) if options else ""), finite(pairs)
+
+
+def standing(request: Request, tokens: list[str]) -> list[tuple[int, int]] | None:
+    """(token, characters into it) where `request.echo` stands after `echo_from`; None where the tokens do not spell the prompt.
+
+    Counted from the end of the echo, so that a BOS before it or a half character inside it moves nothing.
+    """
+    text, starts = "".join(tokens), list(accumulate((len(token) for token in tokens), initial=0))
+    wanted = len(list(occurrences(request.prompt, request.echo, request.echo_from)))
+    before = len(list(occurrences(request.prompt, request.echo, 0)))
+    all_found = list(occurrences(text, request.echo, 0))[:before]
+    if not wanted or len(all_found) < before:
+        return None
+    places = []
+    for place in all_found[-wanted:]:
+        index = bisect_right(starts, place) - 1
+        places.append((index, place - starts[index]))
+    return places
+
+
+def occurrences(text: str, part: str, start: int) -> Iterator[int]:
+    """Where `part` stands in `text`, from `start`, not overlapping."""
+    place = text.find(part, start)
+    while place >= 0:
+        yield place
+        place = text.find(part, place + len(part))
+
+
+def after(alternatives: dict[str, float], lead: str) -> dict[str, float]:
+    """Alternatives of a token that begins before the place asked for: those with the same beginning, without it."""
+    return {text[len(lead) :]: logprob for text, logprob in alternatives.items() if text.startswith(lead)} if lead else alternatives

@@ -1,0 +1,60 @@
+"""Where an OpenAI-compatible endpoint is and with which key, read from the environment; neither ever stands in a file or a message."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from stages.errors import UserError
+from stages.params import ModelParams
+
+OPENAI = "https://api.openai.com/v1"
+KEY_LIKE = re.compile(r"\b(?:sk|gsk|hf|xai|pplx|or)[-_][\w*.-]{6,}")
+"""What keys of known services look like, also when a server shows them half masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address with its key."""
+
+    base_url: str = field(repr=False)
+    """May hold a password; show `shown` instead."""
+    key: str = field(repr=False)
+    key_from: str
+    base_url_from: str
+
+    @property
+    def shown(self) -> str:
+        """The address without user, password and query."""
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        return urlunsplit((parts.scheme, f"{host}:{parts.port}" if parts.port else host, parts.path.rstrip("/"), "", ""))
+
+    def redacted(self, text: str) -> str:
+        """One line of at most 300 characters, without this key and without what looks like one."""
+        if len(self.key) > 3:
+            text = text.replace(self.key, "[key]")
+        line = " ".join(KEY_LIKE.sub("[key]", text).split())
+        return line if len(line) <= 300 else line[:297] + "..."
+
+
+def endpoint(model: ModelParams) -> Endpoint:
+    """The endpoint of a model; UserError names the variable that is missing or wrong."""
+    base_url_from, key_from = model.base_url_from or "OPENAI_BASE_URL", model.key_from or "OPENAI_API_KEY"
+    base_url = os.environ.get(base_url_from, "").strip()
+    if not base_url and model.base_url_from:
+        raise UserError(f"{base_url_from} is not set; it must hold the address of {model.name}, such as http://localhost:8000/v1")
+    base_url = base_url or OPENAI
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"{base_url_from} is no address; expected one such as http://localhost:8000/v1")
+    key = os.environ.get(key_from, "").strip()
+    if not key and (model.key_from or base_url == OPENAI):
+        raise UserError(
+            f"{key_from} is not set; put the key for {Endpoint(base_url, '', '', '').shown} into it (it is never written anywhere)"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UserError(f"{key_from} holds a blank, a line break or a character that no key has; copy the key again")
+    # A server of one's own often wants no key, but the header has to hold something.
+    return Endpoint(base_url, key or "none", key_from, base_url_from)

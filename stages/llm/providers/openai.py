@@ -1,0 +1,138 @@
+"""Any OpenAI-compatible endpoint, through the official library with its own retries off: chat, completions, echoed prompts."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import openai
+
+from stages import machine
+from stages.llm.bodies import MalformedError, answer, body
+from stages.llm.budget import Budget
+from stages.llm.cache import Cache
+from stages.llm.capabilities import Known, probe
+from stages.llm.drive import Arrived, Driver, Said
+from stages.llm.endpoint import Endpoint, endpoint
+from stages.llm.faults import Fault, fault
+from stages.llm.request import Answer, Capability, Request
+from stages.llm.tokens import ESTIMATE, openai_counter
+from stages.params import ModelParams
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 10.0
+
+
+class Connection:
+    """One client of the library, with its pool of connections."""
+
+    def __init__(self, model: ModelParams, place: Endpoint, known: Known) -> None:
+        self.model = model
+        self.known = known
+        self.timeout_s = machine.answer_timeout_s()
+        limits = openai.Timeout(float(self.timeout_s), connect=CONNECT_S)
+        # aiohttp takes half the processor time of the default transport, which is what bounds many short answers.
+        self.transport = openai.DefaultAioHttpClient(timeout=limits)
+        self.api = openai.AsyncOpenAI(api_key=place.key, base_url=place.base_url, max_retries=0, timeout=limits, http_client=self.transport)
+        self.heard: Callable[[Mapping[str, str]], None] = lambda headers: None
+        """Told the headers of every answer."""
+
+    async def post(self, request: Request) -> Said:
+        """Send one request once and read what comes back."""
+        value = body(request, self.model.name, self.limit_name())
+        try:
+            # The library's limit is between two bytes; a trickle must end too.
+            async with asyncio.timeout(self.timeout_s + CONNECT_S):
+                raw = await self.send(value)
+        except openai.APIStatusError as error:
+            return self.refused(fault(error.status_code, error.response.headers, error.response.text))
+        except (openai.APIConnectionError, TimeoutError) as error:
+            return broken(error)
+        return self.read(request, raw)
+
+    async def send(self, value: dict[str, Any]) -> httpx2.Response:
+        """The whole HTTP answer of chat or completions, not taken apart: the library's own models cost more time than the sending."""
+        path = "/chat/completions" if "messages" in value else "/completions"
+        return await self.api.post(path, body=value, cast_to=httpx2.Response)
+
+    def read(self, request: Request, raw: httpx2.Response) -> Said:
+        """The answer in a body with a good status."""
+        self.heard(raw.headers)
+        problem = fault(raw.status_code, raw.headers, raw.text)
+        if problem is not None:
+            return Said(problem, maybe_paid=True)
+        try:
+            return Said(None, answer(request, json.loads(raw.text)))
+        except MalformedError as error:
+            return Said(Fault("retry", str(error)), maybe_paid=True)
+
+    def limit_name(self) -> str:
+        """What this model calls the limit of its answer: newer OpenAI models refuse `max_tokens`, other servers know nothing else."""
+        return "max_completion_tokens" if self.known.says("max_completion_tokens") else "max_tokens"
+
+    def refused(self, problem: Fault | None) -> Said:
+        """A fault, with what it teaches about the endpoint."""
+        if problem is not None and problem.what == "again":
+            if self.known.says("max_completion_tokens"):
+                return Said(replace(problem, what="stop"))
+            self.known.learn("max_completion_tokens", True)
+        return Said(problem)
+
+
+def broken(error: BaseException) -> Said:
+    """What a connection that gave no answer means, by the chain of causes: the transport's own names say more than the library's."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
+        chain.append(cause)
+    names = {type(link).__name__ for link in chain}
+    unreachable = bool(names & {"ConnectError", "ClientConnectorError", "ConnectionTimeoutError"})
+    late = isinstance(error, openai.APITimeoutError | TimeoutError) and "ServerDisconnectedError" not in names
+    message = "no connection in time" if late and unreachable else "no answer in time" if late else f"the connection broke ({chain[-1]})"
+    return Said(Fault("retry", message), None, unreachable, not unreachable)
+
+
+class OpenAIProvider:
+    """Answers through one endpoint."""
+
+    def __init__(self, name: str, model: ModelParams, cache: Cache, place: Endpoint) -> None:
+        budget = Budget(machine.budget_usd(), cache)
+        counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
+        self.known = Known(cache, place.shown, model.name)
+        self.driver = Driver(name, model, place, budget, counter)
+        self.connection = Connection(model, place, self.known)
+        self.connection.heard = self.driver.pace.answered
+        self.runner = asyncio.Runner()
+
+    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Ask all; raises the UserError that ended it, or KeyboardInterrupt, after what was under way has arrived."""
+        self.runner.run(self.driver.drive(self.connection, requests, arrived))
+        self.driver.check()
+
+    def offers(self, capability: Capability) -> bool:
+        """What the endpoint can do: known from before, else asked by one small question."""
+        known = self.known.says(capability)
+        if known is None:
+            known = probe(capability, self.ask_one, self.driver.name, self.driver.model.name)
+            self.known.learn(capability, known)
+            logger.info("%s at %s %s %s", self.driver.model.name, self.known.base_url, "offers" if known else "does not offer", capability)
+        return known
+
+    def ask_one(self, request: Request) -> Answer:
+        """One answer; UserError as `answer_each` raises it."""
+        found: list[Answer] = []
+        self.answer_each([request], lambda index, said, seconds: found.append(said))
+        return found[0]
+
+    def close(self) -> None:
+        """Close the connections and the loop."""
+        self.runner.run(self.connection.api.close())
+        self.runner.close()
+
+
+def open_openai(name: str, model: ModelParams, cache: Cache) -> OpenAIProvider:
+    """The provider of a model; UserError where its address or key is missing or is none."""
+    return OpenAIProvider(name, model, cache, endpoint(model))
