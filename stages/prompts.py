@@ -49,7 +49,7 @@ def template(*required: str, optional: tuple[str, ...] = ()) -> AfterValidator:
     return AfterValidator(check)
 
 
-def fill(text: str, **values: str) -> str:
+def fill(text: str, /, **values: str) -> str:
     """The text with its placeholders replaced, once."""
     return text.format_map(values)
 
