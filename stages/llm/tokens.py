@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stages.llm.request import Request
+from stages.params import ModelParams
 
 PER_MESSAGE = 4
 """Tokens that a chat template adds to each message, as OpenAI's does; others differ by a few."""
@@ -36,6 +37,15 @@ class TokenCounter:
 
 
 ESTIMATE = TokenCounter(lambda text: -(-len(text) // 4), False, "an estimate, a token for four characters")
+
+
+def counter(model: ModelParams) -> TokenCounter:
+    """The model's own count where its tokenizer can be had, else an estimate."""
+    if model.provider == "local":
+        from stages.llm.providers.local import count_tokens
+
+        return TokenCounter(count_tokens(model), True, "the model's own tokenizer")
+    return openai_counter(model.name) if model.provider == "openai" else ESTIMATE
 
 
 def openai_counter(model: str) -> TokenCounter:

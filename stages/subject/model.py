@@ -92,8 +92,11 @@ def load_subject(params: SubjectParams) -> Subject:
     return Subject(model.to(device()).eval().requires_grad_(False), tokenizer, token_bytes(tokenizer), sites, widths)
 
 
-def load_model(path: Path, source: str, dtype: str) -> tuple[Any, Any]:
-    """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code."""
+def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
+    """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code.
+
+    `setting` is the param that names it, for messages.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     place, options = source_options(path, source)
@@ -101,12 +104,12 @@ def load_model(path: Path, source: str, dtype: str) -> tuple[Any, Any]:
     try:
         config = AutoConfig.from_pretrained(place, **options)
         if type(config) not in AutoModelForCausalLM._model_mapping:
-            raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another subject.model")
+            raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another {setting}")
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
         model = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), use_safetensors=True, **options)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check subject.model") from error
+        raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
     return model, tokenizer
 
 

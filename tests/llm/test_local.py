@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from stages.artifacts.status import Status
-from stages.errors import ProviderError
-from stages.llm.providers.local import Local
+from stages.errors import ProviderError, UserError
+from stages.llm.providers.local import Local, count_tokens, open_local
 from stages.llm.request import Message, Reply, Request
+from stages.llm.tokens import counter
+from stages.params import load_params
 from tests.tiny import save_tiny_model
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
@@ -244,6 +246,28 @@ def test_a_special_token_written_out_in_a_prompt_is_text(parts: tuple[Any, Any],
     assert parts[1].eos_token_id not in ids
     assert parts[1].bos_token_id not in ids
     assert spans[-1][1] == len("the</s><s>\tunknown")
+
+
+def test_a_folder_named_in_the_params_is_loaded_and_counts_as_it_reads(tiny_model: Path) -> None:
+    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").models["smollm2"]
+    params = params.model_copy(update={"name": str(tiny_model), "sha256": None, "context": 64})
+    opened = open_local(params)
+    assert opened.context == 64
+    (found,) = opened.answer([Request("local", "tiny", prompt="the cat", max_tokens=3)])
+    assert isinstance(found, Reply)
+    assert (
+        count_tokens(params)("the cat")
+        == len(opened.words.ids(Request("local", "tiny", prompt="the cat")))
+        == counter(params).count("the cat")
+    )
+
+
+def test_what_is_no_causal_model_is_an_error_with_what_to_do(tmp_path: Path) -> None:
+    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").models["smollm2"]
+    for name, reason in ((str(tmp_path / "none"), "does not exist"), (str(tmp_path), "no .safetensors")):
+        for opening in (open_local, count_tokens):
+            with pytest.raises(UserError, match=reason):
+                opening(params.model_copy(update={"name": name, "sha256": None}))
 
 
 def test_a_prompt_longer_than_the_context_is_a_status_and_the_others_are_answered(local: Local) -> None:

@@ -12,21 +12,34 @@ import torch
 from stages import machine
 from stages.artifacts.status import Status
 from stages.assets import resolve
+from stages.errors import UserError
 from stages.llm.providers.local_echo import Echo, answer_echoes, read_echo
 from stages.llm.providers.local_generation import Question, generate
 from stages.llm.providers.local_prefixes import Prefixes
 from stages.llm.providers.local_text import Words, head_of
 from stages.llm.request import Answer, Request, failure
 from stages.params import ModelParams
-from stages.subject.model import load_model
+from stages.prompts import Count
+from stages.subject.model import load_model, source_options
 
 
 def open_local(model: ModelParams) -> "Local":
     """Load the weights; UserError where they cannot be had or are no causal model."""
     path = resolve(model.name, model.revision, model.sha256)
     torch.set_num_threads(machine.threads())
-    weights, tokenizer = load_model(path, model.name, model.dtype)
+    weights, tokenizer = load_model(path, model.name, model.dtype, "models")
     return Local(weights.to(machine.device()).eval().requires_grad_(False), tokenizer, model.context)
+
+
+def count_tokens(model: ModelParams) -> Count:
+    """How many tokens a text is to the model; loads its tokenizer only."""
+    from transformers import AutoTokenizer
+
+    place, options = source_options(resolve(model.name, model.revision, model.sha256), model.name)
+    try:
+        return Words(AutoTokenizer.from_pretrained(place, **options)).count
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{model.name} has no tokenizer that can be loaded ({' '.join(str(error).split())[:300]}); check models") from error
 
 
 class Local:
