@@ -3,6 +3,8 @@
 import typer
 
 from stages.command import run
+from stages.commands.export import export
+from stages.commands.import_ import import_
 from stages.commands.plots import plots
 from stages.commands.show import show
 from stages.commands.site import site
@@ -10,6 +12,8 @@ from stages.commands.table import table
 from stages.commands.view import view
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(export)
+app.command("import")(import_)
 app.command()(plots)
 app.command()(show)
 app.command()(table)

@@ -42,7 +42,8 @@ def neuron_page(results: Results, row: int, splits: Sequence[Split], terminal: C
 def heading(results: Results, row: int) -> Text:
     """The neuron's name and its subject."""
     recordings = results.recordings
-    subject = str(recordings.about.get("subject") or "")
+    about = recordings.about.get("subject") or ""
+    subject = str(about.get("model", "") if isinstance(about, dict) else about)
     title = Text(name(int(recordings.layers[row]), int(recordings.indices[row])), style="bold")
     return title.append(f"  {visible(subject.rsplit('/', 1)[-1])}" if subject else "", style="not bold dim")
 
