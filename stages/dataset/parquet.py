@@ -66,7 +66,7 @@ def neurons_table(results: Results) -> pa.Table:
 
 
 def candidates_table(results: Results) -> pa.Table:
-    """Every answer, in the order in which it was asked for; the kept one where no others are known. Never empty: `datasets` refuses that."""
+    """Every answer, in the order in which it was asked for; the kept one where no others are known (`datasets` refuses empty sets)."""
     rows = [
         {
             "name": name(row.layer, row.neuron),
