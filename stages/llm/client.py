@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Never, Protocol
 
 from tqdm import tqdm
@@ -176,8 +175,9 @@ def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
     if model.provider == "scripted":
         return Together(Scripted(model.name), model.capabilities)
     if model.provider == "local":
-        local: InProcess = import_module("stages.llm.providers.local").open_local(model)
-        return Together(local, model.capabilities)
+        from stages.llm.providers.local import open_local
+
+        return Together(open_local(model), model.capabilities)
     from stages.llm.providers.openai import open_openai
 
     return open_openai(name, model, cache)

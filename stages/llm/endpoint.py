@@ -18,14 +18,13 @@ class Endpoint:
     """An address with its key."""
 
     base_url: str = field(repr=False)
-    """May hold a password; show `shown` instead."""
     key: str = field(repr=False)
     key_from: str
     base_url_from: str
 
     @property
     def shown(self) -> str:
-        """The address without user, password and query."""
+        """The address, equal for all the ways of writing it; it holds no password."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
         host = f"[{host}]" if ":" in host else host
@@ -46,9 +45,17 @@ def endpoint(model: ModelParams) -> Endpoint:
     if not base_url and model.base_url_from:
         raise UserError(f"{base_url_from} is not set; it must hold the address of {model.name}, such as http://localhost:8000/v1")
     base_url = base_url or OPENAI
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong:
         raise UserError(f"{base_url_from} is no address; expected one such as http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UserError(
+            f"{base_url_from} holds a user, a password or a query; an endpoint takes a path and a key, put the key into {key_from}"
+        )
     key = os.environ.get(key_from, "").strip()
     if not key and (model.key_from or base_url == OPENAI):
         raise UserError(

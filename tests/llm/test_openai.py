@@ -229,6 +229,8 @@ def test_two_models_live_at_two_endpoints(ask: Callable[..., list[Answer]], monk
         ({"OPENAI_API_KEY": "sk-abc def"}, {}, "OPENAI_API_KEY holds a blank, a line break"),
         ({"OPENAI_API_KEY": "sk-ä"}, {}, "OPENAI_API_KEY holds a blank, a line break or a character"),
         ({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "localhost:8000"}, {}, "OPENAI_BASE_URL is no address"),
+        ({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://x:99999/v1"}, {}, "OPENAI_BASE_URL is no address"),
+        ({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://u:sk-abc@x/v1"}, {}, "OPENAI_BASE_URL holds a user"),
         ({"OPENAI_API_KEY": "k"}, {"base_url_from": "MINE"}, "MINE is not set; it must hold the address of gpt-test"),
         ({"OPENAI_API_KEY": "k"}, {"key_from": "MINE"}, "MINE is not set; put the key"),
     ],
