@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from stages.errors import UserError
+from stages.llm.request import Usage
+from stages.llm.usage import Tally, write_usage
 from stages.track import track
 from stages.tracking import store as store_module
 from stages.tracking import writing
@@ -19,20 +21,10 @@ from stages.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run
 from stages.tracking.lock import Lock, StageLock, parse_lock, read_lock
 from stages.tracking.result import Origin, Paths, Result
 from stages.tracking.store import Store, locate_store, opened, runs_of
-from tests.toy import Toy, key_of, make_toy, surroundings
+from tests.toy import Toy, key_of, surroundings
 
 # What mlflow and its database layer warn of at import and on use is not ours to mend.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """A repository that has been reproduced once and committed. Read it, do not change it."""
-    toy = make_toy(tmp_path_factory.mktemp("track") / "toy")
-    toy.dvc("repro")
-    toy.git("add", "-A")
-    toy.git("commit", "-qm", "Reproduce")
-    return toy
 
 
 @pytest.fixture
@@ -227,6 +219,18 @@ def test_a_result_without_its_data_says_so_and_is_completed_later(done: Toy, sto
     assert complete_runs(store).count(lock.key) == 1
 
 
+def test_what_a_paid_model_cost_is_told_once(done: Toy, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    write_usage("explain", "smollm2", Tally(requests=10, cached=4, paid=Usage(prompt=900, completion=80), cost_usd=0.02, seconds=3.5))
+    write_usage("simulate", "another", Tally(requests=10))
+    lock = read_lock(done.folder / "dvc.lock")
+    first, second = (track(changed(lock, seed=seed), Paths(), store) for seed in (1, 2))
+    with opened(store) as (client, _):
+        told, silent = (client.get_run(run).data.metrics for run in (first, second))
+    assert (told["usage.explain.cost_usd"], told["usage.explain.paid.prompt"], told["usage.explain.cached"]) == (0.02, 900, 4)
+    assert not any(name.startswith("usage.") for name in silent) and not any(name.startswith("usage.simulate") for name in told)
+
+
 def break_store(store: Store, how: str) -> None:
     database = store.database
     assert database
@@ -292,12 +296,11 @@ def test_a_read_only_store_is_one_line(done: Toy, store: Store, tmp_path: Path) 
     assert "readonly" in said.stdout and "make it writable" in said.stdout
 
 
-def test_a_server_that_does_not_answer_is_one_line(toy: Toy) -> None:
-    toy.set_params(explain__seed=3)
-    said = toy.dvc("repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-    assert "error: http://127.0.0.1:9" in said and "Traceback" not in said
-    assert "seed: 3" in (toy.folder / "dvc.lock").read_text(encoding="utf-8")
-    assert "Stage 'score'" in toy.dvc("repro", "--dry", "score")
+def test_a_server_that_does_not_answer_is_one_line(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match="check MLFLOW_TRACKING_URI") as caught:
+        track(read_lock(done.folder / "dvc.lock"), Paths(), Store("http://127.0.0.1:9", None, done.folder))
+    assert "\n" not in str(caught.value)
 
 
 def test_without_a_lock_file_it_is_one_line(tmp_path: Path) -> None:

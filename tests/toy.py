@@ -88,3 +88,12 @@ def key_of(toy: Toy) -> str:
     found = re.search(r'"key": "(\w+)"', (toy.folder / ".track" / "receipt.json").read_text(encoding="utf-8"))
     assert found
     return found[1]
+
+
+def reproduced(folder: Path) -> Toy:
+    """The repository after its first `dvc repro`, committed, with its run."""
+    toy = make_toy(folder)
+    toy.dvc("repro")
+    toy.git("add", "-A")
+    toy.git("commit", "-qm", "Reproduce")
+    return toy

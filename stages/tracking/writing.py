@@ -1,11 +1,15 @@
 """Writing one run, so that it is there once and whole or not at all."""
 
+import hashlib
+import json
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.tracking.content import Prompt, description, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
+from stages.llm.usage import read_usage
+from stages.tracking.content import Prompt, description, finite, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
+from stages.tracking.lock import flat
 from stages.tracking.result import Result
 from stages.tracking.store import COMPLETE, LOCK_KEY, MISSING
 
@@ -61,6 +65,8 @@ def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
         if version is not None:
             client.link_prompt_version_to_run(run_id, version)
     log_recordings(client, run_id, result)
+    if result.origin.time_ms is None:  # Made just now, so the reports may be about it.
+        log_usage(client, experiment, run_id, result)
     log_files(client, run_id, result)
     client.set_terminated(run_id, "FINISHED", end_time=start)
     client.set_tag(run_id, COMPLETE, "true")
@@ -118,6 +124,26 @@ def log_recordings(client: "MlflowClient", run_id: str, result: Result) -> None:
             source=f'{{"path": "{result.paths.recordings}", "md5": "{md5}"}}',
         )
         client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "scoring")])])
+
+
+def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Result) -> None:
+    """Tokens and cost of the language models that were asked.
+
+    A report goes to one run only: where DVC has restored a stage, the report on disk is that of an earlier result.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    for stage in ("explain", "simulate"):
+        report = read_usage(stage)
+        if not report or report["model"] != result.lock.stages[stage].params.get(stage, {}).get("model"):
+            continue
+        tag, digest = f"usage.{stage}.sha256", hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
+        if client.search_runs([experiment], f"tags.`{tag}` = '{digest}'", max_results=1):
+            continue
+        numbers = {name: finite(value) for name, value in flat(report).items() if name != "version"}
+        now = int(time.time() * 1000)
+        metrics = [Metric(f"usage.{stage}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
+        client.log_batch(run_id, metrics=metrics, tags=[RunTag(tag, digest)])
 
 
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:

@@ -1,0 +1,192 @@
+"""Whatever is done with the repository, there are as many runs as distinct results: none twice, none missing, none half."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.tracking.lock import read_lock
+from stages.tracking.result import Paths
+from stages.tracking.revisions import History
+from stages.tracking.store import Store, runs_of
+from stages.tracking.syncing import distinct
+from tests.toy import Toy, make_toy, surroundings
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(3000)]
+
+
+class Operations:
+    """A repository, what can be done with it, and the keys of the results that it must have runs of by now."""
+
+    def __init__(self, toy: Toy, seed: int) -> None:
+        self.toy = toy
+        self.rng = random.Random(seed)
+        self.keys: set[str] = set()
+        self.killed: set[str] = set()
+        """Results whose tracking was killed: they may have a run, if the kill came late."""
+        self.clones = 0
+        database = toy.folder / ".mlflow" / "mlflow.db"
+        self.store = Store(f"sqlite:///{database}", database, toy.folder)
+        self.started = False
+
+    def variant(self) -> str:
+        name, values = self.rng.choice(
+            [
+                ("explain.concepts.phrases", (1, 2, 3, 4)),
+                ("explain.method", ("concepts", "token_list")),
+                ("explain.temperature", (0.5, 1.0)),
+            ]
+        )
+        return f"{name}={self.rng.choice(values)}"
+
+    def set_variant(self) -> None:
+        name, _, value = self.variant().partition("=")
+        typed: object = value if name.endswith("method") else float(value) if name.endswith("temperature") else int(value)
+        self.toy.set_params(**{name.replace(".", "__"): typed})
+
+    def note(self, folder: Path | None = None) -> None:
+        self.keys.add(read_lock((folder or self.toy.folder) / "dvc.lock").key)
+
+    def start(self) -> None:
+        """What must come first: a result in a commit."""
+        self.toy.dvc("repro")
+        self.commit()
+        self.note()
+
+    def commit(self) -> None:
+        self.toy.git("add", "-A")
+        self.toy.git("commit", "-qm", "Result", "--allow-empty")
+
+    def repro(self) -> None:
+        self.set_variant()
+        self.toy.dvc("repro")
+        if self.rng.random() < 0.5:
+            self.commit()
+        self.note()
+
+    def nothing(self) -> None:
+        self.toy.dvc("repro")
+        self.note()
+
+    def force(self) -> None:
+        self.toy.dvc("repro", "--force")
+        self.note()
+
+    def experiment(self) -> None:
+        """In the workspace, where it changes params.yaml."""
+        self.toy.dvc("exp", "run", "-S", self.variant())
+        self.note()
+
+    def temporary(self) -> None:
+        self.toy.dvc("exp", "run", "--temp", "-S", self.variant())
+
+    def queue(self) -> None:
+        for _ in range(2):
+            self.toy.dvc("exp", "run", "--queue", "-S", self.variant())
+        self.toy.dvc("exp", "run", "--run-all", "-j", "2")
+
+    def checkout(self) -> None:
+        commits = self.toy.git("log", "--all", "--format=%H", "main", "--", "dvc.lock").split()
+        self.toy.git("checkout", "-qf", self.rng.choice(commits))
+        self.toy.dvc("checkout", "-q", check=False)
+        self.toy.dvc("repro")
+        self.note()
+
+    def clone(self) -> None:
+        """Somewhere else, with the data from a remote and the runs in the same store."""
+        self.clones += 1
+        self.commit()
+        remote, folder = self.toy.folder.parent / "remote", self.toy.folder.parent / f"clone{self.clones}"
+        self.toy.run("git", "clone", "-q", str(self.toy.folder), str(folder))
+        self.toy.dvc("remote", "add", "-f", "-d", "--local", "here", str(remote))
+        self.toy.dvc("push", "-q")
+        other = Toy(folder)
+        other.dvc("remote", "add", "-d", "--local", "here", str(remote))
+        other.dvc("pull", "-q", "--allow-missing")
+        said = other.dvc("repro", MLFLOW_TRACKING_URI=self.store.uri)
+        assert "Running stage 'score'" not in said
+        self.note(folder)
+        shutil.rmtree(folder)
+
+    def kill(self) -> None:
+        """Kill everything the moment a run is half written."""
+        self.toy.set_params(explain__seed=self.rng.randrange(10**6))
+        command = [sys.executable, "-m", "dvc", "repro"]
+        process = subprocess.Popen(
+            command, cwd=self.toy.folder, env=surroundings(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and all(run.complete for run in runs_of(self.store) or []):
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.killed.add(read_lock(self.toy.folder / "dvc.lock").key)
+        if self.rng.random() < 0.5:
+            self.nothing()
+
+    def check(self) -> None:
+        """The last word: one run per result of the working tree, of every commit and of every experiment."""
+        self.nothing()
+        found, _ = distinct(History(self.toy.folder), Paths())
+        self.keys |= {result.lock.key for result in found}
+        runs = runs_of(self.store)
+        assert runs is not None
+        assert [run for run in runs if not run.complete] == []
+        tracked = [run.key for run in runs]
+        assert len(tracked) == len(set(tracked)), "a result has two runs"
+        assert self.keys <= set(tracked), "a result has no run"
+        assert set(tracked) <= self.keys | self.killed, "a run is of no result"
+
+
+def test_a_few_operations_leave_one_run_per_result(done: Toy, tmp_path: Path) -> None:
+    shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
+    operations = Operations(Toy(tmp_path / "toy"), 1)
+    operations.note()
+    operations.experiment()
+    operations.checkout()
+    operations.nothing()
+    operations.check()
+    assert len(runs_of(operations.store) or []) == 2
+
+
+@pytest.mark.slow  # Thirty operations of DVC, with two workers and killed processes, take minutes.
+@pytest.mark.parametrize("seed", [20])
+def test_thirty_random_operations_leave_one_run_per_result(tmp_path: Path, seed: int) -> None:
+    operations = Operations(make_toy(tmp_path / "toy"), seed)
+    operations.start()
+    kinds = [
+        operations.repro, operations.nothing, operations.force, operations.experiment, operations.temporary,
+        operations.queue, operations.checkout, operations.clone, operations.kill,
+    ]  # fmt: skip
+    chosen = kinds * 3 + operations.rng.choices(kinds, k=3)
+    operations.rng.shuffle(chosen)
+    for step, operation in enumerate(chosen):
+        sys.stderr.write(f"{step} {operation.__name__}\n")
+        operation()
+    operations.check()
+
+
+@pytest.mark.slow  # Four workers of DVC's queue, each with its own start, take about a minute.
+def test_four_workers_and_no_database_yet_make_four_runs(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path / "toy")
+    for phrases in range(1, 5):
+        toy.dvc("exp", "run", "--queue", "-S", f"explain.concepts.phrases={phrases}")
+    toy.dvc("exp", "run", "--run-all", "-j", "4")
+    operations = Operations(toy, 0)
+    runs = runs_of(operations.store) or []
+    assert len({run.key for run in runs}) == len(runs) == 4 and all(run.complete for run in runs)
+
+
+@pytest.mark.slow  # The pipeline runs twice.
+def test_a_store_that_fails_loses_no_score(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path / "toy")
+    said = toy.dvc("repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert "error: http://127.0.0.1:9" in said and "Traceback" not in said
+    again = toy.dvc("repro")
+    assert "Stage 'score' didn't change" in again and "Running stage 'track'" in again
