@@ -3,11 +3,13 @@
 import typer
 
 from stages.command import run
+from stages.commands.compare import compare
 from stages.commands.export import export
 from stages.commands.import_ import import_
 from stages.commands.plots import plots
 from stages.commands.show import show
 from stages.commands.site import site
+from stages.commands.sync import sync
 from stages.commands.table import table
 from stages.commands.view import view
 
@@ -15,6 +17,8 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 app.command()(export)
 app.command("import")(import_)
 app.command()(plots)
+app.command()(compare)
+app.command()(sync)
 app.command()(show)
 app.command()(table)
 app.command()(view)

@@ -40,14 +40,14 @@ def save(figure: "Figure", path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def canvas(width: float, height: float, rows: int = 1) -> tuple["Figure", list["Axes"]]:
+def canvas(width: float, height: float, rows: int = 1, ratios: tuple[float, ...] | None = None) -> tuple["Figure", list["Axes"]]:
     """A figure that needs no display and leaves no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(np.atleast_1d(figure.subplots(rows, 1)))
+    axes = list(np.atleast_1d(figure.subplots(rows, 1, height_ratios=ratios)))
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -1,0 +1,111 @@
+"""A comparison of variants on a terminal."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stages.terminal.text import number, visible
+
+
+def comparison_view(found: dict[str, Any]) -> Group:
+    """The verdicts, then the layers, then for each variant the neurons that gained and lost most. `found` is the comparison's JSON."""
+    parts: list[RenderableType] = [verdicts(found), notes(found), layers(found)]
+    for versus in found["comparisons"]:
+        parts += [neurons(found["against"], versus, side) for side in ("gained", "lost") if versus[side]]
+    return Group(*parts)
+
+
+def verdicts(found: dict[str, Any]) -> Table:
+    """One row per variant."""
+    table = grid("variant", "mean", "difference", f"{found['level']:.4g}", "won", "lost", "tied")
+    table.columns[3].header = Text(f"{100 * found['level']:.4g} %")
+    table.add_column("")
+    first = found["variants"][0]
+    table.add_row(
+        Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "", f"reference, {first['scored']:,} neurons scored"
+    )
+    for versus in found["comparisons"]:
+        interval = "-" if versus["ci_low"] is None else f"{signed(versus['ci_low'])} to {signed(versus['ci_high'])}"
+        shares = [f"{versus[name]:.0%}" for name in ("won_share", "lost_share", "tied_share")]
+        table.add_row(
+            Text(visible(versus["variant"])),
+            number(versus["mean_variant"], 3),
+            signed(versus["difference"]),
+            interval,
+            *shares,
+            verdict(versus),
+        )
+    return table
+
+
+def verdict(versus: dict[str, Any]) -> str:
+    """What the interval says, in words."""
+    if versus["neurons"] == 0:
+        return "no neuron is scored in both"
+    if versus["within_noise"] is None:
+        return "one neuron tells nothing"
+    if versus["tied_share"] == 1:
+        return "no difference at all"
+    if versus["within_noise"]:
+        return "within noise"
+    return "better" if versus["difference"] > 0 else "worse"
+
+
+def notes(found: dict[str, Any]) -> Text:
+    """What the numbers are over, and what was left out."""
+    lines = []
+    for versus in found["comparisons"]:
+        line = f"{visible(versus['variant'])}: paired over {versus['neurons']:,} of {found['neurons']:,} neurons, on the same excerpts"
+        left_out = [
+            f"{versus[key]:,} {words}"
+            for key, words in (
+                ("scored_only_in_reference", f"scored only in {visible(found['against'])}"),
+                ("scored_only_in_variant", f"only in {visible(versus['variant'])}"),
+                ("scored_in_neither", "in neither"),
+            )
+            if versus[key]
+        ]
+        lines.append(line + (f"; left out: {', '.join(left_out)}" if left_out else ""))
+    several = len(found["comparisons"])
+    if several > 1:
+        lines.append(f"{several} comparisons: the intervals are widened so that all of them hold together with 95 % (Bonferroni)")
+    return Text("\n".join(lines) + "\n")
+
+
+def layers(found: dict[str, Any]) -> Table:
+    """Difference by layer; a star where the layer's own 95 % interval leaves out 0."""
+    table = grid("layer", "neurons", *(versus["variant"] for versus in found["comparisons"]))
+    for rows in zip(*(versus["layers"] for versus in found["comparisons"]), strict=True):
+        cells = [f"{signed(row['difference'])}{'*' if row['within_noise'] is False else ' '}" for row in rows]
+        table.add_row(str(rows[0]["layer"]), str(max(row["neurons"] for row in rows)), *cells)
+    table.caption = "difference by layer; * the layer's own 95 % interval leaves out 0"
+    return table
+
+
+def neurons(reference: str, versus: dict[str, Any], side: str) -> Table:
+    """Neurons that gained or lost most, with both explanations."""
+    table = grid("neuron", "difference", "from", "to")
+    table.title = Text(f"{visible(versus['variant'])}: {side} most", justify="left")
+    table.add_column(Text(visible(reference)), ratio=1)
+    table.add_column(Text(visible(versus["variant"])), ratio=1)
+    for row in versus[side]:
+        texts = [Text(visible(row[f"explanation_{which}"] or "-")) for which in ("reference", "variant")]
+        table.add_row(row["neuron"], signed(row["difference"]), number(row["score_reference"]), number(row["score_variant"]), *texts)
+    return table
+
+
+def grid(first: str, *others: str) -> Table:
+    """A table with numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False, title_justify="left", caption_justify="left")
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        table.add_column(Text(visible(heading)), justify="right", no_wrap=True)
+    return table
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign."""
+    return "-" if value is None else f"{value:+.3f}"

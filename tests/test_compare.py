@@ -1,0 +1,273 @@
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.errors import UserError
+from stages.scoring.paired import mean_interval, paired
+from stages.terminal.comparison import comparison_view, verdict
+from stages.terminal.text import console
+from stages.tracking.comparing import log_comparison
+from stages.tracking.comparison import Comparison, as_json, compare
+from stages.tracking.lock import read_lock
+from stages.tracking.result import Paths
+from stages.tracking.revisions import History
+from stages.tracking.store import Store, locate_store, runs_of
+from stages.tracking.variants import Variant, load_variant
+from tests.toy import Toy
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+
+def variant(name: str, scores: list[float | None], recordings: str = "r", layers: int = 2, **other: Any) -> Variant:
+    """A variant of made-up scores."""
+    count = len(scores)
+    places = [(row % layers, row // layers) for row in range(count)]
+    places.sort()
+    table = pa.table(
+        {
+            "layer": pa.array([layer for layer, _ in places], pa.int32()),
+            "neuron": pa.array([neuron for _, neuron in places], pa.int32()),
+            "top_and_random": pa.array(scores, pa.float64()),
+        }
+    )
+    return Variant(name, f"key of {name}", recordings, table, {place: f"{name} on {place}" for place in places}, **other)
+
+
+def compared(*variants: Variant) -> Comparison:
+    return compare(list(variants), "top_and_random", 500, 0, 3)
+
+
+def test_the_difference_is_paired_and_neurons_without_a_partner_are_counted() -> None:
+    found = compared(variant("a", [0.1, 0.2, None, 0.4, None]), variant("b", [0.2, 0.2, 0.9, None, None]))
+    (row,) = as_json(found)["comparisons"]
+    assert (row["neurons"], row["difference"], row["mean_reference"], row["mean_variant"]) == (2, 0.05, 0.15, 0.2)
+    assert (row["scored_only_in_reference"], row["scored_only_in_variant"], row["scored_in_neither"]) == (1, 1, 1)
+    assert (row["won_share"], row["lost_share"], row["tied_share"]) == (0.5, 0.0, 0.5)
+
+
+def test_the_neurons_that_gained_and_lost_most_come_with_both_explanations() -> None:
+    found = compared(variant("a", [0.0, 0.5, 0.3, 0.3]), variant("b", [0.9, 0.1, 0.4, 0.3]))
+    (row,) = as_json(found)["comparisons"]
+    assert [neuron["neuron"] for neuron in row["gained"]] == ["L0.N0", "L1.N0"]
+    assert [neuron["difference"] for neuron in row["lost"]] == [-0.4]
+    assert row["lost"][0]["explanation_reference"] == "a on (0, 1)" and row["lost"][0]["explanation_variant"] == "b on (0, 1)"
+
+
+def test_layers_add_up_to_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    found = compared(variant("a", rng.random(40).tolist()), variant("b", rng.random(40).tolist()))
+    (row,) = as_json(found)["comparisons"]
+    assert sum(layer["neurons"] for layer in row["layers"]) == row["neurons"]
+    assert np.mean([layer["difference"] for layer in row["layers"]]) == pytest.approx(row["difference"], abs=1e-5)
+
+
+def test_a_difference_within_noise_is_called_so_and_a_clear_one_is_not() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.random(200)
+    noisy, better = base + rng.normal(0, 0.1, 200), base + 0.05 + rng.normal(0, 0.1, 200)
+    found = as_json(compared(variant("base", base.tolist()), variant("noisy", noisy.tolist()), variant("better", better.tolist())))
+    assert [verdict(row) for row in found["comparisons"]] == ["within noise", "better"]
+    assert [row["within_noise"] for row in found["comparisons"]] == [True, False]
+
+
+def test_several_comparisons_widen_every_interval() -> None:
+    rng = np.random.default_rng(2)
+    a, b, c = (variant(name, rng.random(60).tolist()) for name in "abc")
+    alone, among = as_json(compared(a, b)), as_json(compared(a, b, c))
+    assert (alone["level"], among["level"]) == (0.95, 0.975)
+    widths = [found["comparisons"][0]["ci_high"] - found["comparisons"][0]["ci_low"] for found in (alone, among)]
+    assert widths[0] < widths[1]
+
+
+def test_the_order_of_the_two_only_turns_the_sign() -> None:
+    rng = np.random.default_rng(3)
+    a, b = variant("a", rng.random(30).tolist()), variant("b", rng.random(30).tolist())
+    one, other = (as_json(compared(*pair))["comparisons"][0] for pair in ((a, b), (b, a)))
+    assert one["difference"] == -other["difference"] and one["won_share"] == other["lost_share"]
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=50), st.floats(-1, 1, width=32))
+def test_the_interval_moves_with_the_values_and_holds_the_mean_of_equal_ones(values: list[float], shift: float) -> None:
+    array = np.array(values, np.float64)
+    plain, moved = mean_interval(array, 200, 0.95, 0), mean_interval(array + shift, 200, 0.95, 0)
+    assert moved.low == pytest.approx(plain.low + shift, abs=1e-6) and moved.high == pytest.approx(plain.high + shift, abs=1e-6)
+    assert array.min() - 1e-9 <= plain.low <= plain.high <= array.max() + 1e-9
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_neurons_have_no_interval(count: int) -> None:
+    found = paired(np.full(count, 0.1), np.full(count, 0.2), 100, 0.95, 0)
+    assert found.interval is None and found.within_noise is None and found.neurons == count
+
+
+@pytest.mark.slow  # 4,000 intervals for each kind of scores.
+@pytest.mark.parametrize("kind", ["normal", "skew", "mostly ties"])
+@pytest.mark.parametrize("neurons", [60, 240])
+def test_the_interval_holds_the_true_difference_in_95_of_100_samples(kind: str, neurons: int) -> None:
+    rng = np.random.default_rng(neurons)
+    held, samples = 0, 4000
+    for sample in range(samples):
+        if kind == "normal":
+            values, truth = rng.normal(0.02, 0.1, neurons), 0.02
+        elif kind == "skew":
+            values, truth = rng.gamma(1.0, 0.1, neurons), 0.1
+        else:
+            values, truth = rng.normal(0.05, 0.1, neurons) * (rng.random(neurons) < 0.4), 0.02
+        interval = mean_interval(values, 1000, 0.95, sample)
+        held += interval.low <= truth <= interval.high
+    assert 0.93 <= held / samples <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (variant("b", [0.1] * 4, recordings="other"), "different recordings"),
+        (variant("b", [0.1] * 4, recordings=""), "different recordings"),
+        (variant("a", [0.1] * 4), "named twice"),
+        (variant("b", [0.1] * 5), "different neurons"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(other: Variant, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        compared(variant("a", [0.1] * 4), other)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_variant_or_an_unknown_score_is_refused() -> None:
+    with pytest.raises(UserError, match="at least two"):
+        compared(variant("a", [0.1] * 4))
+    with pytest.raises(UserError, match="expected one of top_and_random"):
+        compare([variant("a", [0.1] * 4), variant("b", [0.1] * 4)], "topandrandom", 100, 0, 3)
+
+
+@pytest.mark.parametrize("scores", [[None] * 4, [0.5, None, None, None], [0.5] * 4])
+def test_variants_without_anything_to_compare_are_shown_and_drawn(scores: list[float | None], tmp_path: Path) -> None:
+    found = compared(variant("$a_", [0.5] * 4), variant("_b", scores), variant("c", [None] * 4))
+    value = as_json(found)
+    json.dumps(value, allow_nan=False)
+    with console(100).capture() as _:
+        console(100).print(comparison_view(value))
+    log_comparison(None, found, value, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_equal_comparisons_are_equal_figures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    found = compared(variant("a", rng.random(20).tolist()), variant("b", rng.random(20).tolist()))
+    for name in ("one.png", "two.png"):
+        log_comparison(None, found, as_json(found), tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def toy(done: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A repository with a second result in an experiment called `six`."""
+    folder = tmp_path_factory.mktemp("compare") / "toy"
+    shutil.copytree(done.folder, folder, symlinks=True)
+    toy = Toy(folder)
+    toy.dvc("exp", "run", "-n", "six", "-S", "explain.concepts.phrases=6")
+    toy.git("checkout", "-q", "params.yaml")
+    return toy
+
+
+@pytest.fixture
+def store(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("DVC_ROOT", str(toy.folder))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return locate_store()
+
+
+def test_experiments_commits_the_workspace_and_runs_stand_for_the_same_results(toy: Toy, store: Store) -> None:
+    main, six = read_lock_at(toy, "main"), read_lock(toy.folder / "dvc.lock").key
+    runs = {run.key: run.run_id for run in runs_of(store) or []}
+    asked = {"main": main, "HEAD": main, toy.git("rev-parse", "HEAD").strip()[:9]: main, "six": six, "workspace": six}
+    asked |= {runs[main]: main, runs[six]: six}
+    assert {name: load_variant(name, store, Paths()).key for name in asked} == asked
+
+
+def read_lock_at(toy: Toy, revision: str) -> str:
+    from stages.tracking.lock import parse_lock
+
+    return parse_lock(toy.git("show", f"{revision}:dvc.lock"), "dvc.lock").key
+
+
+def test_compare_prints_tables_and_puts_the_figure_into_both_runs(toy: Toy, store: Store) -> None:
+    before = len(runs_of(store) or [])
+    done = toy.neurogloss("compare", "main", "six", "--width", "120")
+    assert "better" in done.stdout and "L0.N" in done.stdout and "in 2 MLflow run(s)" in done.stderr
+    found = list((toy.folder / ".mlflow").rglob("main_vs_six.png"))
+    found += [path for run in runs_of(store) or [] for path in Path(run.artifacts.removeprefix("file://")).rglob("main_vs_six.png")]
+    assert len({path.resolve() for path in found}) == 2 and len(runs_of(store) or []) == before
+
+
+def test_compare_as_json_is_nothing_but_json(toy: Toy) -> None:
+    found = json.loads(toy.neurogloss("compare", "main", "six", "--json", "--no-log").stdout)
+    assert found["comparisons"][0]["difference"] > 0 and len(found["comparisons"][0]["layers"]) == 3
+
+
+def test_without_the_cache_a_result_comes_out_of_its_run(toy: Toy, store: Store, tmp_path: Path) -> None:
+    shutil.move(toy.folder / ".dvc" / "cache", tmp_path / "cache")
+    try:
+        assert load_variant("main", store, Paths()).key == read_lock_at(toy, "main")
+        empty = Store("sqlite:///none", tmp_path / "none.db", store.root)
+        with pytest.raises(UserError, match="dvc fetch"):
+            load_variant("main", empty, Paths())
+    finally:
+        shutil.rmtree(toy.folder / ".dvc" / "cache", ignore_errors=True)
+        shutil.move(tmp_path / "cache", toy.folder / ".dvc" / "cache")
+
+
+def test_an_unknown_name_is_one_line(toy: Toy, store: Store) -> None:
+    for name in ("nowhere", "--upload-pack=x", "main:dvc.lock"):
+        with pytest.raises(UserError, match="no experiment of DVC") as caught:
+            load_variant(name, store, Paths())
+        assert "\n" not in str(caught.value)
+
+
+def test_two_runs_or_two_experiments_of_one_name_are_told_apart(toy: Toy, store: Store, tmp_path: Path) -> None:
+    assert store.database
+    shutil.copy(store.database, tmp_path / "mlflow.db")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("UPDATE runs SET name = 'twin'")
+    with pytest.raises(UserError, match="2 MLflow runs are called 'twin'"):
+        load_variant("twin", Store("sqlite:///x", tmp_path / "mlflow.db", store.root), Paths())
+    history = History(store.root)
+    (commit, _), *_ = history.experiments["six"]
+    toy.git("update-ref", f"refs/exps/{'ab'}/{'c' * 38}/six", commit)
+    with pytest.raises(UserError, match="2 experiments are called 'six'.*name the commit"):
+        History(store.root).resolve("six")
+    toy.git("update-ref", "-d", f"refs/exps/{'ab'}/{'c' * 38}/six")
+
+
+def test_a_commit_before_the_first_result_is_one_line(toy: Toy, store: Store) -> None:
+    with pytest.raises(UserError, match="holds no dvc.lock"):
+        load_variant("main~1", store, Paths())
+
+
+def test_outside_of_git_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="no git repository"):
+        History(tmp_path)
+
+
+def test_sync_makes_every_run_again_in_an_empty_store_and_then_none(toy: Toy, store: Store, tmp_path: Path) -> None:
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    assert store.database
+    shutil.copy(store.database, tmp_path / "mlflow.db")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+    first, second = (toy.neurogloss("sync", **environment).stdout for _ in range(2))
+    assert first.startswith("2 results, 2 runs made, 0 were there") and second.startswith("2 results, 0 runs made, 2 were there")
+    there = runs_of(Store("sqlite:///x", tmp_path / "mlflow.db", store.root))
+    assert there and {run.key for run in there} == {run.key for run in runs_of(store) or []}
+    assert all(run.complete and not run.missing for run in there)
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        tags = dict(connection.execute("SELECT key, value FROM tags WHERE key IN ('dvc.experiments', 'git.commits')").fetchall())
+    assert tags["dvc.experiments"] == "six" and len(tags["git.commits"]) == 40
