@@ -6,7 +6,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test check fix install install-test browser clean
+.PHONY: run test check fix flow install install-test browser clean
 
 run: install
 	dvc repro
@@ -43,6 +43,8 @@ $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 # The viewer's tests drive a browser; where none can be installed they are skipped.
 browser:
 	sh tests/viewer/install_browser.sh
+flow: install
+	python -m stages.documents
 
 clean:
 	rm -rf $(VENV)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from stages.errors import UserError
 from stages.prompts import AnyExplainPrompt, AnySimulatePrompt, Prompts
@@ -18,8 +18,8 @@ from stages.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LAYOUTS = {
-    "pairs": ("pairs", "next_token", "highlight", "tokens"),
     "vocabulary": ("list",),
+    "pairs": ("pairs", "next_token", "highlight", "tokens"),
     "all_at_once": ("all_at_once",),
     "generated": ("generated",),
     "one_at_a_time": ("one_at_a_time",),
@@ -71,6 +71,21 @@ class RecordParams(Section):
     """The most frequent tokens of the corpus, which get a mean activation."""
 
 
+class VocabularyParams(Section):
+    """How a phrase is turned into a level for each token of the vocabulary; the concepts explainer fits what this simulator will say."""
+
+    model: str
+    """A name under `models`; it must be local."""
+    prompt: str
+    """A name under `prompts.simulate`, of layout `list`."""
+    threshold: float
+    """Natural log: how much likelier than after the empty prompt a token must be to get a level."""
+    power: PositiveFloat
+    """Of what exceeds the threshold."""
+    variants: Share
+    """How much of a token's gain is that of its likeliest variant (other case, other blank before it)."""
+
+
 class ConceptsParams(Section):
     """How the concept bank is searched."""
 
@@ -78,6 +93,8 @@ class ConceptsParams(Section):
     """Name of a bank under stages/explainers/banks."""
     phrases: PositiveInt
     """At most so many phrases in one explanation."""
+    shortlist: PositiveInt
+    """The best single phrases, among which combinations are sought."""
 
 
 class TokenListParams(Section):
@@ -162,11 +179,18 @@ class Params(Section):
     subject: SubjectParams
     corpus: CorpusParams
     record: RecordParams
+    vocabulary: VocabularyParams
     explain: ExplainParams
     simulate: SimulateParams
     score: ScoreParams
     models: dict[str, ModelParams]
     prompts: Prompts
+
+    def model(self, name: str, asked_by: str) -> ModelParams:
+        """The model of this name; UserError names the key that asked for it."""
+        if name not in self.models:
+            raise UserError(f"{asked_by}: there is no model {name!r}; there are: {', '.join(self.models)}")
+        return self.models[name]
 
 
 def load_params(path: Path) -> Params:
@@ -196,12 +220,13 @@ def unfitting_prompts(params: Params) -> list[str]:
     problems = []
     explain, simulate = params.explain, params.simulate
     chosen: list[tuple[str, str, str, Mapping[str, AnyExplainPrompt | AnySimulatePrompt]]] = [
+        ("vocabulary", "vocabulary", params.vocabulary.prompt, params.prompts.simulate),
         ("explain", explain.method, explain.prompt, params.prompts.explain),
         ("simulate", simulate.method, simulate.prompt, params.prompts.simulate),
     ]
     for stage, method, name, prompts in chosen:
         layouts = LAYOUTS.get(method)
-        if layouts is None:
+        if layouts is None or (stage, method) == ("simulate", "vocabulary"):
             continue
         fitting = [key for key, prompt in prompts.items() if prompt.layout in layouts]
         if name not in prompts:

@@ -1,0 +1,73 @@
+"""Documents that are code: rewrites the table of stages in stages/README.md from dvc.yaml, and the result in README.md from metrics/."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Write both."""
+    for path, text in documents(ROOT).items():
+        path.write_text(text, encoding="utf-8")
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Each document as it should read."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
+    flow, readme = root / "stages" / "README.md", root / "README.md"
+    return {
+        flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
+        readme: between(readme.read_text(encoding="utf-8"), "result", result_table(score)),
+    }
+
+
+def between(text: str, name: str, inside: str) -> str:
+    """The text with what stands between the two comments called `name` replaced."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{inside}\n{end}{rest.split(end)[1]}"
+
+
+def stage_table(stages: dict[str, Any]) -> str:
+    """One row per stage: what it does, what it reads, what it writes, what makes it run again."""
+    rows = ["| stage | what it does | reads | writes | runs again when these params change |", "|---|---|---|---|---|"]
+    for name, spec in stages.items():
+        reads = [path for path in map(path_of, spec.get("deps", [])) if not path.startswith("stages/")]
+        writes = [path_of(entry) for entry in [*spec.get("outs", []), *spec.get("metrics", [])]]
+        params = [path_of(entry) for entry in spec.get("params", [])]
+        cells = [", ".join(f"`{cell}`" for cell in found) or "–" for found in (reads, writes, params)]
+        rows.append(f"| `{name}` | {spec['desc']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def path_of(entry: Any) -> str:
+    """An entry of dvc.yaml without its options."""
+    return next(iter(entry)) if isinstance(entry, dict) else str(entry)
+
+
+def result_table(score: dict[str, Any]) -> str:
+    """The result of the committed run: each mean with its interval."""
+    rows = ["| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
+    rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
+    rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
+    rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))
+    rows.append(mean_row("control: scored against another neuron", score["control"]))
+    shares = ", ".join(f"{share:.1%} at or above {bound}" for bound, share in score["share_at_least"].items())
+    return "\n".join(rows) + f"\n\n{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."
+
+
+def mean_row(what: str, found: dict[str, Any]) -> str:
+    """A mean with its interval."""
+    if found["mean"] is None:
+        return f"| {what} | undefined | |"
+    interval = "" if found["ci_low"] is None else f"{found['ci_low']:.3f} to {found['ci_high']:.3f}"
+    return f"| {what} | **{found['mean']:.3f}** | {interval} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""explain: find a sentence for each neuron; nothing of the score split is looked at.
+
+reads   recordings
+writes  explanations.parquet
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.artifacts.explanations import Explanations, explanations, write_explanations
+from stages.artifacts.recordings import Recordings, read_recordings
+from stages.artifacts.status import Status
+from stages.command import Out, ParamsFile, command
+from stages.errors import UserError
+from stages.params import Params, load_params
+from stages.simulators.run import open_vocabulary
+
+
+def main(
+    recordings: Annotated[Path, typer.Option(help="What record wrote.")],
+    out: Out,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Find a sentence for each neuron."""
+    settings = load_params(params)
+    explained = explain(read_recordings(recordings), settings)
+    check_failures(explained.statuses, settings.explain.max_failed_share)
+    write_explanations(out, explained)
+
+
+def explain(recordings: Recordings, settings: Params) -> Explanations:
+    """One row per recorded neuron, in the order of the recordings."""
+    method = settings.explain.method
+    if method == "concepts":
+        from stages.explainers.concepts import explain_concepts
+
+        return explanations(explain_concepts(recordings, open_vocabulary(recordings, settings), settings.explain.concepts))
+    if method == "token_list":
+        from stages.explainers.token_list import explain_token_list
+
+        return explanations(explain_token_list(recordings, settings.explain.token_list))
+    raise UserError(f"explain.method {method} is not wired yet")
+
+
+def check_failures(statuses: Sequence[Status], allowed: float) -> None:
+    """Stop where more neurons got no sentence than the params allow; silent ones and ones that no phrase fits do not count."""
+    tried = [status for status in statuses if status not in (Status.SILENT, Status.NO_EXPLANATION)]
+    failed = Counter(str(status) for status in tried if status is not Status.OK)
+    share = failed.total() / max(1, len(tried))
+    if share > allowed:
+        causes = ", ".join(f"{count} {cause}" for cause, count in failed.most_common())
+        raise UserError(f"{share:.0%} of the explanations failed ({causes}), explain.max_failed_share allows {allowed:.0%}")
+
+
+if __name__ == "__main__":
+    command(main)

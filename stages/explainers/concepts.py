@@ -1,0 +1,143 @@
+"""concepts: out of a bank of phrases, those whose levels fit the neuron best, as the `vocabulary` simulator would give them.
+
+What the simulator says depends on the token alone, so a fit needs only, per neuron and token, how often the token stands in the
+excerpts that may be looked at and how strongly the neuron fires there. Correlations of all phrases with a block of neurons are
+three matrix products; combinations are then sought greedily among each neuron's best single phrases. The score split takes no part.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int
+from tqdm import tqdm
+
+from stages.artifacts.explanations import Candidate, Explanation
+from stages.artifacts.recordings import Kind, Recordings, Split
+from stages.artifacts.status import Status
+from stages.errors import UserError
+from stages.params import ConceptsParams
+from stages.simulators.vocabulary import Vocabulary
+
+BLOCK = 256
+"""Neurons fitted at a time."""
+FITTED = (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """What a fit needs of some neurons: weighted sums over the tokens of their excerpts. The weights of a neuron sum to 1."""
+
+    counts: Float32[np.ndarray, "neuron entry"]
+    """Weight of each token."""
+    sums: Float32[np.ndarray, "neuron entry"]
+    """Weight times centred activation, summed over each token."""
+    deviations: Float64[np.ndarray, " neuron"]
+    """Weighted standard deviation of the activation."""
+
+
+def read_bank(name: str) -> list[str]:
+    """The phrases of a bank, one a line."""
+    path = resources.files("stages.explainers").joinpath("banks", f"{name}.txt")
+    if not path.is_file():
+        folder = resources.files("stages.explainers").joinpath("banks")
+        known = sorted(entry.name.removesuffix(".txt") for entry in folder.iterdir() if entry.name.endswith(".txt"))
+        raise UserError(f"explain.concepts.bank: there is no {name!r}; there are: {', '.join(known)}")
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def explain_concepts(recordings: Recordings, vocabulary: Vocabulary, params: ConceptsParams) -> list[Explanation]:
+    """One explanation per neuron, in order; `silent_neuron` where the neuron never fires, `no_explanation` where no phrase fits."""
+    bank = read_bank(params.bank)
+    levels = vocabulary.levels(bank)
+    found = []
+    for start in tqdm(range(0, len(recordings), BLOCK), desc="fitting concepts", unit="block", delay=1, leave=False):
+        rows = np.arange(start, min(start + BLOCK, len(recordings)))
+        picked = fit(levels, weigh(recordings, vocabulary, rows), params)
+        found += [
+            explanation(recordings, int(row), [bank[phrase] for phrase in phrases]) for row, phrases in zip(rows, picked, strict=True)
+        ]
+    return found
+
+
+def explanation(recordings: Recordings, row: int, phrases: list[str]) -> Explanation:
+    """The sentence of one neuron: its phrases, the best first."""
+    if recordings.silent[row]:
+        kept = Candidate(None, Status.SILENT)
+    elif not phrases:
+        kept = Candidate(None, Status.NO_EXPLANATION)
+    else:
+        kept = Candidate("; ".join(phrases), Status.OK)
+    return Explanation(int(recordings.layers[row]), int(recordings.indices[row]), kept)
+
+
+def weigh(recordings: Recordings, vocabulary: Vocabulary, rows: Int[np.ndarray, " neuron"]) -> Weighted:
+    """Gather the excerpts that may be fitted on. Top and random ones weigh half each, as in the score that counts."""
+    entries = vocabulary.entries
+    width = len(entries.tokens)
+    counts, sums = np.zeros((len(rows), width), np.float32), np.zeros((len(rows), width), np.float32)
+    deviations = np.zeros(len(rows))
+    parts = [part for kind in Kind if len(part := recordings.slots.where(*FITTED, kind=kind))]
+    slots = np.concatenate(parts)
+    weights = np.concatenate([np.full(len(part), 1 / len(parts) / len(part)) for part in parts]).repeat(recordings.corpus.shape[1])
+    weights /= recordings.corpus.shape[1]
+    for place, row in enumerate(rows):
+        at = entries.of(recordings.tokens(int(row), slots)).ravel()
+        activations = np.asarray(recordings.activations[row, slots], np.float64).ravel()
+        activations -= weights @ activations
+        counts[place] = np.bincount(at, weights, width)
+        sums[place] = np.bincount(at, weights * activations, width)
+        deviations[place] = np.sqrt(weights @ activations**2)
+    return Weighted(counts, sums, deviations)
+
+
+def fit(levels: Float32[np.ndarray, "phrase entry"], weighted: Weighted, params: ConceptsParams) -> list[list[int]]:
+    """Phrases of each neuron, in the order in which they were taken. Empty where nothing correlates above zero."""
+    means = levels @ weighted.counts.T  # (phrase, entry) x (entry, neuron) -> (phrase, neuron)
+    covariances = levels @ weighted.sums.T
+    variances = np.maximum(np.square(levels) @ weighted.counts.T - means**2, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        single = np.where(variances > 1e-9, covariances / np.sqrt(variances), -np.inf)
+    picked = []
+    for neuron in range(single.shape[1]):
+        short = shortlist(single[:, neuron], params.shortlist)
+        used = np.flatnonzero(weighted.counts[neuron])
+        picked.append(
+            [
+                int(short[i])
+                for i in greedy(levels[np.ix_(short, used)], weighted.counts[neuron, used], covariances[short, neuron], params.phrases)
+            ]
+        )
+    return picked
+
+
+def shortlist(scores: Float32[np.ndarray, " phrase"], size: int) -> Int[np.ndarray, " phrase"]:
+    """The best phrases, best first; of equal ones the earlier in the bank."""
+    best = np.argpartition(-scores, min(size, len(scores)) - 1)[:size]
+    best = best[np.lexsort((best, -scores[best]))]
+    return best[scores[best] > 0]
+
+
+def greedy(
+    levels: Float32[np.ndarray, "phrase entry"],
+    counts: Float32[np.ndarray, " entry"],
+    covariances: Float32[np.ndarray, " phrase"],
+    phrases: int,
+) -> list[int]:
+    """Take the phrase that correlates best, then each time the one whose joining raises the correlation of the mean most, if any does."""
+    means = levels @ counts
+    between = (levels * counts) @ levels.T - np.outer(means, means)
+    taken: list[int] = []
+    covariance, variance, best = 0.0, 0.0, 0.0
+    cross = np.zeros(len(levels))
+    for _ in range(min(phrases, len(levels))):
+        joined = np.maximum(variance + 2 * cross + np.diag(between), 1e-12)
+        correlation = (covariance + covariances) / np.sqrt(joined)
+        correlation[taken] = -np.inf
+        choice = int(correlation.argmax())
+        if correlation[choice] <= best:
+            break
+        covariance, variance, best = covariance + float(covariances[choice]), float(joined[choice]), float(correlation[choice])
+        cross = cross + between[choice]
+        taken.append(choice)
+    return taken

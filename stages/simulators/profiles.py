@@ -1,0 +1,147 @@
+"""How much likelier a phrase makes each token: one short forward pass per phrase, kept for ever.
+
+gain(token | phrase) = log p(token | "Here is a list of {phrase}:") - log p(token | "Here is a list of words:")
+
+Gains depend on the model, the text around the phrase and the phrase alone, so they are kept in the user's cache folder,
+addressed by all three, and shared by every run and project.
+"""
+
+import hashlib
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float16
+
+from stages import machine
+from stages.errors import UserError
+from stages.params import ModelParams
+from stages.prompts import ListPrompt, fill
+
+logger = logging.getLogger(__name__)
+BATCH = 64
+"""Phrases in one forward pass; a constant, because the last bits of a gain depend on it."""
+
+
+class Gains:
+    """Gains of phrases over the whole vocabulary of a local model. The model is loaded when a phrase is not known yet."""
+
+    def __init__(self, model: ModelParams, prompt: ListPrompt) -> None:
+        if model.provider != "local":
+            raise UserError(f"vocabulary needs a model with provider local, got {model.provider}; name one in vocabulary.model")
+        self.model = model
+        self.prompt = prompt
+        self.loaded: tuple[Any, Any] | None = None
+
+    def open(self) -> tuple[Any, Any]:
+        """The causal language model and its tokenizer."""
+        if self.loaded is None:
+            from stages.assets import resolve
+            from stages.subject.model import load_model
+
+            path = resolve(self.model.name, self.model.revision, self.model.sha256)
+            network, tokenizer = load_model(path, self.model.name, self.model.dtype)
+            self.loaded = network.to(machine.device()).eval().requires_grad_(False), tokenizer
+        return self.loaded
+
+    def of(self, phrases: Sequence[str]) -> Float16[np.ndarray, "phrase token"]:
+        """One row per phrase, one column per token id. Phrases not met before are run in a fixed order, longest last."""
+        wanted = sorted(set(phrases))
+        with self.store() as store:
+            known = dict(rows(store, wanted))
+            missing = [phrase for phrase in wanted if phrase not in known]
+            if missing:
+                for phrase, row in self.run(missing):
+                    store.execute("INSERT OR IGNORE INTO gains VALUES (?, ?)", (phrase, row.tobytes()))
+                    known[phrase] = row
+        return np.stack([known[phrase] for phrase in phrases])
+
+    def pieces(self) -> list[bytes]:
+        """Bytes of every token id of the model."""
+        from stages.subject.vocabulary import token_bytes
+
+        with self.store() as store:
+            found = [bytes(piece) for (piece,) in store.execute("SELECT piece FROM pieces ORDER BY number")]
+            if not found:
+                found = token_bytes(self.open()[1])
+                store.execute("BEGIN")
+                store.executemany("INSERT OR IGNORE INTO pieces VALUES (?, ?)", list(enumerate(found)))
+                store.execute("COMMIT")
+        return found
+
+    def first_tokens(self, texts: Sequence[str]) -> dict[str, int]:
+        """The token id each text begins with; texts without any token are left out."""
+        tokenizer = self.open()[1]
+        ids = {text: tokenizer(text, add_special_tokens=False).input_ids for text in dict.fromkeys(texts)}
+        return {text: int(found[0]) for text, found in ids.items() if found}
+
+    @contextmanager
+    def store(self) -> Iterator[sqlite3.Connection]:
+        """The SQLite file of this model and prompt; every insert is committed at once."""
+        facts = {
+            "model": [self.model.name, self.model.revision, self.model.sha256, self.model.dtype],
+            "prompt": self.prompt.model_dump(),
+            "batch": BATCH,
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        path = machine.cache_folder() / "profiles" / f"{key}.sqlite"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as store:
+                store.execute("PRAGMA journal_mode=WAL")
+                store.execute("PRAGMA synchronous=NORMAL")
+                store.execute("CREATE TABLE IF NOT EXISTS gains (phrase TEXT PRIMARY KEY, gains BLOB NOT NULL) WITHOUT ROWID")
+                store.execute("CREATE TABLE IF NOT EXISTS pieces (number INTEGER PRIMARY KEY, piece BLOB NOT NULL)")
+                yield store
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(f"cannot keep profiles in {path} ({error}); set NEUROGLOSS_CACHE to a folder that can be written") from error
+
+    def run(self, phrases: list[str]) -> Iterator[tuple[str, Float16[np.ndarray, " token"]]]:
+        """Compute gains; prompts of equal length go in one batch, so nothing is padded."""
+        import torch
+        from tqdm import tqdm
+
+        _, tokenizer = self.open()
+        torch.set_num_threads(machine.threads())
+        with torch.inference_mode():
+            base = self.next_token(torch.tensor([self.ids(tokenizer, self.prompt.nothing)]))[0]
+            prompts = {phrase: self.ids(tokenizer, phrase) for phrase in phrases}
+            with tqdm(total=len(phrases), desc="reading phrases", unit="phrase", delay=1, leave=False) as bar:
+                for length in sorted({len(ids) for ids in prompts.values()}):
+                    alike = [phrase for phrase in phrases if len(prompts[phrase]) == length]
+                    for start in range(0, len(alike), BATCH):
+                        part = alike[start : start + BATCH]
+                        gains = self.next_token(torch.tensor([prompts[phrase] for phrase in part])) - base
+                        yield from zip(part, gains.to(torch.float16).cpu().numpy(), strict=True)
+                        bar.update(len(part))
+
+    def ids(self, tokenizer: Any, phrase: str) -> list[int]:
+        """Token ids of the prompt with the phrase in it, after BOS where the tokenizer has one."""
+        begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        ids = begin + list(tokenizer(fill(self.prompt.text, explanation=phrase), add_special_tokens=False).input_ids)
+        if len(ids) >= self.model.context:
+            raise UserError(
+                f"an explanation of {len(ids)} tokens does not fit {self.model.name} (context {self.model.context}): {phrase[:60]!r}..."
+            )
+        return ids
+
+    def next_token(self, ids: Any) -> Any:
+        """log p of every token as the next one: (phrase, position) -> (phrase, token)."""
+        import torch
+
+        network, _ = self.open()
+        logits = network(ids.to(network.device), use_cache=False, logits_to_keep=1).logits[:, -1]
+        return torch.log_softmax(logits.float(), dim=-1)
+
+
+def rows(store: sqlite3.Connection, phrases: list[str]) -> Iterator[tuple[str, Float16[np.ndarray, " token"]]]:
+    """What the store knows of these phrases."""
+    for start in range(0, len(phrases), 500):
+        part = phrases[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for phrase, blob in store.execute(f"SELECT phrase, gains FROM gains WHERE phrase IN ({marks})", part):
+            yield phrase, np.frombuffer(blob, np.float16)

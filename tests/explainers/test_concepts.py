@@ -1,0 +1,110 @@
+"""concepts and token_list: they find what a neuron fires on, and look at nothing of the score split."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from stages.artifacts.recordings import Recordings, Split
+from stages.artifacts.status import Status
+from stages.errors import UserError
+from stages.explainers import concepts
+from stages.explainers.concepts import explain_concepts, greedy, read_bank
+from stages.explainers.token_list import explain_token_list
+from stages.params import ConceptsParams, TokenListParams
+from stages.simulators.quoted import named
+from tests.simulators.fake import vocabulary
+
+PARAMS = ConceptsParams(bank="english", phrases=2, shortlist=8)
+
+
+def favourites(recordings: Recordings, row: int) -> list[int]:
+    """The tokens on which a made-up neuron was made to fire."""
+    slots = np.arange(len(recordings.slots))
+    tokens, activations = recordings.tokens(row, slots), recordings.activations[row]
+    return [t for t in range(40) if (tokens == t).any() and activations[tokens == t].mean() > 0.8]
+
+
+@pytest.fixture
+def bank(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, float]]:
+    """A phrase for each neuron that raises half of its tokens, one for the other half, and phrases that fit nothing."""
+    raised = {}
+    for row in range(len(recordings)):
+        tokens = [f" w{t}" for t in favourites(recordings, row)]
+        raised[f"first of {row}"] = dict.fromkeys(tokens[::2], 5.0)
+        raised[f"second of {row}"] = dict.fromkeys(tokens[1::2], 5.0)
+    raised["everything"] = {f" w{t}": 5.0 for t in range(40)}
+    raised["nothing"] = {}
+    monkeypatch.setattr(concepts, "read_bank", lambda name: list(raised))
+    return raised
+
+
+def test_each_neuron_gets_the_phrases_of_its_own_tokens(recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
+    found = explain_concepts(recordings, vocabulary(recordings, bank), PARAMS)
+    for row, explanation in enumerate(found):
+        if recordings.silent[row]:
+            assert explanation.kept.status is Status.SILENT
+        else:
+            assert explanation.kept.text is not None
+            first = explanation.kept.text.split("; ")[0]
+            assert set(bank[first]) & {f" w{t}" for t in favourites(recordings, row)}
+
+
+def test_the_concepts_never_see_the_score_split(recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
+    poisoned = np.array(recordings.activations)
+    poisoned[:, recordings.slots.where(Split.SCORE)] = 1000
+    changed = dataclasses.replace(recordings, activations=poisoned)
+    reader = vocabulary(recordings, bank)
+    assert explain_concepts(changed, reader, PARAMS) == explain_concepts(recordings, reader, PARAMS)
+
+
+def test_every_other_split_counts(recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
+    reader = vocabulary(recordings, bank)
+    for split in (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT):
+        changed = np.array(recordings.activations)
+        changed[:, recordings.slots.where(split)] *= -3
+        assert not np.array_equal(
+            concepts.weigh(dataclasses.replace(recordings, activations=changed), reader, np.array([0])).sums,
+            concepts.weigh(recordings, reader, np.array([0])).sums,
+        )
+
+
+def test_a_neuron_that_no_phrase_fits_has_no_explanation(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concepts, "read_bank", lambda name: ["nothing"])
+    found = explain_concepts(recordings, vocabulary(recordings, {}), PARAMS)
+    assert {e.kept.status for e in found} == {Status.SILENT, Status.NO_EXPLANATION}
+
+
+def test_greedy_equals_the_weighted_correlation_computed_directly() -> None:
+    rng = np.random.default_rng(0)
+    levels, counts = rng.random((5, 30)).astype(np.float32), rng.dirichlet(np.ones(30)).astype(np.float32)
+    truth = levels[1] + 2 * levels[3] + 0.1 * rng.random(30).astype(np.float32)
+    centred = truth - counts @ truth
+    [one, two] = greedy(levels, counts, (levels * counts) @ centred, 2)
+
+    def weighted(x: np.ndarray) -> float:
+        x = x - counts @ x
+        return float((counts @ (x * centred)) / np.sqrt((counts @ x**2) * (counts @ centred**2)))
+
+    singles = [weighted(row) for row in levels]
+    assert one == int(np.argmax(singles))
+    assert two == int(np.argmax([weighted(levels[one] + row) if i != one else -9 for i, row in enumerate(levels)]))
+
+
+def test_the_token_list_names_the_strongest_tokens(recordings: Recordings) -> None:
+    for row, explanation in enumerate(explain_token_list(recordings, TokenListParams(tokens=2, minimum=2))):
+        if not recordings.silent[row]:
+            texts = named(explanation.kept.text or "")
+            assert texts
+            assert f" {texts[0]}" in {f" w{t}" for t in favourites(recordings, row)}
+
+
+def test_an_unknown_bank_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"there is no 'klingon'; there are: english"):
+        read_bank("klingon")
+
+
+def test_the_bank_has_over_three_thousand_distinct_phrases() -> None:
+    bank = read_bank("english")
+    assert len(bank) == len(set(bank)) >= 3000
+    assert not [phrase for phrase in bank if ";" in phrase and '"' not in phrase]

@@ -1,0 +1,89 @@
+"""vocabulary: levels follow gains, names are read literally, tokenizers may differ."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.artifacts.recordings import Recordings
+from stages.artifacts.status import CODES, Status
+from stages.simulators.quoted import named, naming, phrases, variant
+from tests.simulators.fake import vocabulary
+
+
+def level_of(recordings: Recordings, found: np.ndarray, text: str) -> float:
+    tokens = np.unique(recordings.corpus)
+    return float(found[[recordings.text(int(t)) for t in tokens].index(text)])
+
+
+def test_the_most_raised_token_is_level_ten_and_what_stays_below_the_threshold_is_zero(recordings: Recordings) -> None:
+    [found] = vocabulary(recordings, {"metals": {" w3": 4.5, " w5": 2.5, " w7": 0.4}}).levels(["metals"])
+    assert level_of(recordings, found, " w3") == 10
+    assert level_of(recordings, found, " w5") == pytest.approx(5)
+    assert level_of(recordings, found, " w7") == 0
+    assert (found >= 0).all()
+
+
+def test_a_phrase_that_raises_nothing_has_level_zero_everywhere(recordings: Recordings) -> None:
+    assert not vocabulary(recordings, {}).levels(["nothing in particular"]).any()
+
+
+def test_a_token_shares_the_gain_of_its_variants(recordings: Recordings) -> None:
+    pieces = [*recordings.vocabulary, b"W3", b"w3"]
+    [found] = vocabulary(recordings, {"metals": {"W3": 8.5, " w5": 4.5}}, pieces).levels(["metals"])
+    # Half of 8.5 through the variant against a full 4.5: (4.25 - 0.5) / (4.5 - 0.5).
+    assert level_of(recordings, found, " w3") == pytest.approx(10 * 3.75 / 4.0, rel=1e-3)
+
+
+def test_named_tokens_are_read_literally_and_no_model_is_asked(recordings: Recordings) -> None:
+    [found] = vocabulary(recordings, {}).levels(['the words "w3", "W5"'])
+    tokens = np.unique(recordings.corpus)
+    assert {recordings.text(int(t)) for t in tokens[found == 10]} == {" w3", " w5"}
+    assert set(np.unique(found)) == {0.0, 10.0}
+
+
+def test_another_tokenizer_reads_a_strange_token_by_its_first_piece(recordings: Recordings) -> None:
+    pieces = [b" w", b"1", b"2"]
+    [found] = vocabulary(recordings, {"metals": {" w": 3.0}}, pieces).levels(["metals"])
+    assert (found == 10).all()
+
+
+def test_a_simulation_is_the_mean_over_phrases_at_each_token(recordings: Recordings) -> None:
+    reader = vocabulary(recordings, {"metals": {" w3": 4.5}, "gases": {" w3": 2.5, " w5": 4.5}})
+    slots = np.array([0, 3])
+    found = reader.simulate(np.array([0, 1]), slots, ["metals; gases", None])
+    tokens = recordings.tokens(0, slots)
+    expected = np.select([tokens == 3, tokens == 5], [7.5, 5.0], 0.0)
+    np.testing.assert_allclose(found.levels[0], expected, atol=0.01)
+    assert np.isnan(found.levels[1]).all()
+    assert [CODES[code] for code in found.status[:, 0]] == [Status.OK, Status.NO_EXPLANATION]
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.sampled_from(["words", "sign", "tokens"]))
+def test_any_text_can_be_named_and_read_back(texts: list[str], kind: str) -> None:
+    assert named(naming(kind, texts)) == texts
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_names_survive_being_joined_into_an_explanation(texts: list[str]) -> None:
+    parts = [naming("word", [text]) for text in texts]
+    assert phrases("; ".join([*parts, "metals"])) == [*parts, "metals"]
+
+
+@given(st.text())
+def test_reading_any_explanation_never_fails(text: str) -> None:
+    for part in phrases(text):
+        named(part)
+
+
+def test_a_sentence_that_only_mentions_a_word_is_not_a_name() -> None:
+    assert named('the word "of" in dates') is None
+    assert named("words such as of") is None
+    assert named('the word "' + json.dumps("x")) is None
+
+
+def test_variants_fold_case_and_blanks_but_never_to_nothing() -> None:
+    assert variant(" The") == "the"
+    assert variant("  ") == "  "
