@@ -43,6 +43,7 @@ $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 # The viewer's tests drive a browser; where none can be installed they are skipped.
 browser:
 	sh tests/viewer/install_browser.sh
+
 flow: install
 	python -m stages.documents
 

@@ -40,7 +40,7 @@ def stage_table(stages: dict[str, Any]) -> str:
         reads = [path for path in map(path_of, spec.get("deps", [])) if not path.startswith("stages/")]
         writes = [path_of(entry) for entry in [*spec.get("outs", []), *spec.get("metrics", [])]]
         params = [path_of(entry) for entry in spec.get("params", [])]
-        cells = [", ".join(f"`{cell}`" for cell in found) or "–" for found in (reads, writes, params)]
+        cells = [", ".join(f"`{cell}`" for cell in found) or "nothing" for found in (reads, writes, params)]
         rows.append(f"| `{name}` | {spec['desc']} | {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -45,13 +45,13 @@ def main(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Score each explanation on excerpts its explainer never saw."""
-    settings = load_params(params).score
+    settings = load_params(params)
     recorded = read_recordings(recordings)
-    found = score(recorded, read_explanations(explanations), read_simulations(simulations), settings)
+    found = score(recorded, read_explanations(explanations), read_simulations(simulations), settings.score)
     write_scores(out, found)
-    write_json(metrics / "score.json", summary(found, len(recorded.slots.where(Split.SCORE)), settings))
-    write_csv(metrics / "histogram.csv", histogram(found, settings.bins))
-    write_csv(metrics / "by_layer.csv", by_layer(found, settings))
+    write_json(metrics / "score.json", summary(found, len(recorded.slots.where(Split.SCORE)), settings.score))
+    write_csv(metrics / "histogram.csv", histogram(found, settings.score.bins))
+    write_csv(metrics / "by_layer.csv", by_layer(found, settings.score))
     write_csv(metrics / "quantiles.csv", quantile_table(found))
 
 
