@@ -1,5 +1,6 @@
 """Documents that are code: rewrites the table of stages in stages/README.md from dvc.yaml, and the result in README.md from metrics/."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ def documents(root: Path) -> dict[Path, str]:
     """Each document as it should read."""
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
+    with (root / "metrics" / "examples.csv").open(encoding="utf-8", newline="") as file:
+        examples = list(csv.DictReader(file))
     flow, readme = root / "stages" / "README.md", root / "README.md"
     return {
         flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
-        readme: between(readme.read_text(encoding="utf-8"), "result", result_table(score)),
+        readme: between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)),
     }
 
 
@@ -50,9 +53,13 @@ def path_of(entry: Any) -> str:
     return next(iter(entry)) if isinstance(entry, dict) else str(entry)
 
 
-def result_table(score: dict[str, Any]) -> str:
-    """The result of the committed run: each mean with its interval."""
-    rows = ["| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
+def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
+    """The result of the committed run: some neurons, then each mean with its interval."""
+    rows = ["| neuron | score | baseline | explanation |", "|---|---|---|---|"]
+    for example in examples:
+        text = example["explanation"].replace("|", "\\|")
+        rows.append(f"| `{example['neuron']}` | {float(example['score']):.2f} | {float(example['baseline']):.2f} | {text} |")
+    rows += ["", "| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
     rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
     rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
     rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))

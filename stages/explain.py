@@ -16,8 +16,9 @@ from stages.artifacts.recordings import Recordings, read_recordings
 from stages.artifacts.status import Status
 from stages.command import Out, ParamsFile, command
 from stages.errors import UserError
+from stages.llm.client import open_client
 from stages.params import Params, load_params
-from stages.simulators.run import open_vocabulary
+from stages.simulators.run import OpenClient, open_vocabulary
 
 
 def main(
@@ -32,7 +33,7 @@ def main(
     write_explanations(out, explained)
 
 
-def explain(recordings: Recordings, settings: Params) -> Explanations:
+def explain(recordings: Recordings, settings: Params, opened: OpenClient = open_client) -> Explanations:
     """One row per recorded neuron, in the order of the recordings."""
     method = settings.explain.method
     if method == "concepts":
@@ -43,7 +44,9 @@ def explain(recordings: Recordings, settings: Params) -> Explanations:
         from stages.explainers.token_list import explain_token_list
 
         return explanations(explain_token_list(recordings, settings.explain.token_list))
-    raise UserError(f"explain.method {method} is not wired yet")
+    from stages.explainers.asked import explain_by_asking
+
+    return explanations(explain_by_asking(recordings, settings, opened))
 
 
 def check_failures(statuses: Sequence[Status], allowed: float) -> None:

@@ -26,7 +26,7 @@ from stages.params import ScoreParams, load_params
 from stages.scoring.blocks import Block, layout, scores_of, usable
 from stages.scoring.control import pairings, partners
 from stages.scoring.summary import summary
-from stages.scoring.tables import by_layer, histogram, quantile_table, write_csv
+from stages.scoring.tables import by_layer, examples, histogram, quantile_table, write_csv
 from stages.simulators.token_table import token_table_levels
 
 logger = logging.getLogger(__name__)
@@ -47,12 +47,14 @@ def main(
     """Score each explanation on excerpts its explainer never saw."""
     settings = load_params(params)
     recorded = read_recordings(recordings)
-    found = score(recorded, read_explanations(explanations), read_simulations(simulations), settings.score)
+    explained = read_explanations(explanations)
+    found = score(recorded, explained, read_simulations(simulations), settings.score)
     write_scores(out, found)
     write_json(metrics / "score.json", summary(found, len(recorded.slots.where(Split.SCORE)), settings.score))
     write_csv(metrics / "histogram.csv", histogram(found, settings.score.bins))
     write_csv(metrics / "by_layer.csv", by_layer(found, settings.score))
     write_csv(metrics / "quantiles.csv", quantile_table(found))
+    write_csv(metrics / "examples.csv", examples(found, explained.texts))
 
 
 def score(recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams) -> pa.Table:

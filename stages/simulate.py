@@ -5,7 +5,6 @@ writes  simulations
 """
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +18,7 @@ from stages.artifacts.status import CODES, Status
 from stages.command import Out, ParamsFile, command
 from stages.errors import UserError
 from stages.params import load_params
-from stages.simulators.result import SimulatedLevels
-from stages.simulators.run import open_simulator
+from stages.simulators.run import Simulate, open_simulator
 
 
 def main(
@@ -38,11 +36,7 @@ def main(
     write_simulations(out, simulations)
 
 
-Simulator = Callable[[np.ndarray, np.ndarray, list[str | None]], SimulatedLevels]
-"""(rows of the recordings, slots, explanations) -> levels and statuses."""
-
-
-def simulate(recordings: Recordings, explanations: Explanations, method: str, simulator: Simulator) -> Simulations:
+def simulate(recordings: Recordings, explanations: Explanations, method: str, simulator: Simulate) -> Simulations:
     """Levels for the calibrate and score excerpts of every neuron. A neuron without an explanation keeps the explanation's status."""
     if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
         raise UserError("recordings and explanations are of different neurons; run `dvc repro`")

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.artifacts.files import written
+from stages.artifacts.recordings import name
 from stages.params import ScoreParams
 from stages.scoring.bootstrap import mean_intervals
 from stages.scoring.summary import numbers, rounded, scored_rows
@@ -16,7 +17,9 @@ from stages.scoring.summary import numbers, rounded, scored_rows
 SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "control"}
 """Column of the curves -> column of the scores."""
 
-Row = dict[str, float | int | None]
+QUOTED = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+"""Shares of the scored neurons that score higher than the one quoted."""
+Row = dict[str, float | int | str | None]
 
 
 def histogram(scores: pa.Table, bins: int) -> list[Row]:
@@ -29,6 +32,19 @@ def histogram(scores: pa.Table, bins: int) -> list[Row]:
         row.update({name: rounded(count[place] / max(1, count.sum())) for name, count in counts.items()})
         row.update({f"{name}_neurons": int(count[place]) for name, count in counts.items()})
     return rows
+
+
+def examples(scores: pa.Table, texts: Sequence[str | None]) -> list[Row]:
+    """Neurons at fixed percentiles of the score, best first, with their explanations: a fair sample to quote. `texts` go with the rows."""
+    found = np.array([np.nan if score is None else score for score in scores["top_and_random"].to_pylist()], dtype=float)
+    order = np.flatnonzero(~np.isnan(found))[np.argsort(-found[~np.isnan(found)], kind="stable")]
+    places = dict.fromkeys(round(share * (len(order) - 1)) for share in QUOTED) if len(order) else {}
+    rows = [scores.slice(int(order[place]), 1).to_pylist()[0] | {"explanation": texts[int(order[place])]} for place in places]
+    return [
+        {"neuron": name(row["layer"], row["neuron"]), "explanation": row["explanation"]}
+        | {key: None if row[column] is None else rounded(row[column]) for key, column in SERIES.items() if key != "control"}
+        for row in rows
+    ]
 
 
 def quantile_table(scores: pa.Table) -> list[Row]:
