@@ -219,7 +219,10 @@ def run_stage(folder: Path, recordings: Recordings) -> Path:
 
 def test_the_stage_writes_the_same_files_twice(recordings: Recordings, tmp_path: Path) -> None:
     a, b = run_stage(tmp_path / "a", recordings), run_stage(tmp_path / "b", recordings)
-    names = ["scores.parquet", *(f"metrics/{name}" for name in ("score.json", "histogram.csv", "by_layer.csv", "quantiles.csv"))]
+    names = [
+        "scores.parquet",
+        *(f"metrics/{name}" for name in ("score.json", "histogram.csv", "by_layer.csv", "quantiles.csv", "examples.csv")),
+    ]
     for name in names:
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
     assert sorted(p.name for p in (a / "metrics").iterdir()) == sorted(name.removeprefix("metrics/") for name in names[1:])
