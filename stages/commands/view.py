@@ -15,11 +15,13 @@ def view(
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
     """Show the result in the browser, until interrupted."""
+    from stages.viewer.model import Model
     from stages.viewer.pages import Pages, checked
     from stages.viewer.result import named, open_result
     from stages.viewer.server import application, listening, serve
 
-    pages = checked(Pages(open_result(folder, named(against or [])), "view"))
+    result = open_result(folder, named(against or []))
+    pages = checked(Pages(result, "view", Model(result)))
     bound = listening(host, port)
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
     typer.echo(f"{address}   (stop with Ctrl-C)", err=True)

@@ -1,16 +1,21 @@
 """Every chunk of data the pages ask for, by name: written by `site`, made on demand by `view`."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from stages.artifacts.status import CODES
 from stages.errors import UserError
-from stages.viewer import corpus, neurons, overview, summary
+from stages.viewer import corpus, meaning, neurons, overview, similar, summary
 from stages.viewer.encode import NAME, chunk, packed
+from stages.viewer.model import Model, listed
 from stages.viewer.result import Result
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Of the chunks; the page refuses another."""
@@ -19,10 +24,11 @@ SCHEMA = 1
 class Pages:
     """The data of a result's pages."""
 
-    def __init__(self, result: Result, mode: str) -> None:
-        """`mode` is `view`, `site` or `report`: what the pages say about what they cannot do."""
+    def __init__(self, result: Result, mode: str, model: Model | None = None) -> None:
+        """`mode` is `view`, `site` or `report`: what the pages say about what they cannot do. Without a model they say so."""
         self.result = result
         self.mode = mode
+        self.model = model
         self.block = neurons.block_size(result)
 
     @cached_property
@@ -34,40 +40,105 @@ class Pages:
     def counts(self) -> dict[str, int]:
         """How many chunks there are of each kind that comes in several."""
         recordings = self.result.recordings
+        blocks = -(-len(self.result.rows) // self.block)
         return {
             "rows": len(self.shards) - 1,
-            "neurons": -(-len(self.result.rows) // self.block),
+            "neurons": blocks,
+            "related": blocks,
+            "model": blocks,
             "excerpts": -(-len(recordings.corpus) // corpus.excerpts_per_shard(recordings)),
             "pieces": -(-len(recordings.vocabulary) // corpus.PIECES),
         }
+
+    @cached_property
+    def profiles(self) -> Float[np.ndarray, "page width"]:
+        """What each neuron fires on."""
+        return similar.profiles(self.result.recordings, self.result.rows)
 
     def names(self) -> Iterator[str]:
         """Every chunk there is."""
         yield "about"
         for kind, count in self.counts.items():
             yield from (f"{kind}/{number}" for number in range(count))
+        yield "words"
+        yield from (f"words/{number}" for number in range(self.word_shards()))
+
+    def word_shards(self) -> int:
+        """How many chunks of words there are; none without a model."""
+        try:
+            return 0 if self.model is None else -(-len(self.model.words.words) // meaning.SHARD)
+        except UserError:
+            return 0
 
     def chunk(self, name: str) -> bytes:
         """One chunk as a script; raises KeyError for a name that is not in `names`."""
         if not NAME.fullmatch(name):
             raise KeyError(name)
         kind, _, number = name.partition("/")
-        if kind == "about" and not number:
-            return chunk(name, self.about())
-        if not number or str(int(number)) != number or int(number) >= self.counts.get(kind, 0):
+        if not number:
+            whole = {"about": self.about, "words": self.words}
+            return chunk(name, whole[kind]())
+        known = self.word_shards() if kind == "words" else self.counts.get(kind, 0)
+        if str(int(number)) != number or int(number) >= known:
             raise KeyError(name)
         return chunk(name, self.part(kind, int(number)))
 
     def part(self, kind: str, number: int) -> Any:
         """The value of one numbered chunk."""
-        if kind == "rows":
-            return overview.rows(self.result, self.shards[number], self.shards[number + 1])
-        if kind == "excerpts":
-            return corpus.excerpts(self.result.recordings, number)
-        if kind == "pieces":
-            return corpus.pieces(self.result.recordings, number)
         start = number * self.block
-        return neurons.block(self.result, start, min(start + self.block, len(self.result.rows)))
+        stop = min(start + self.block, len(self.result.rows))
+        made: dict[str, Callable[[], Any]] = {
+            "rows": lambda: overview.rows(self.result, self.shards[number], self.shards[number + 1]),
+            "excerpts": lambda: corpus.excerpts(self.result.recordings, number),
+            "pieces": lambda: corpus.pieces(self.result.recordings, number),
+            "neurons": lambda: neurons.block(self.result, start, stop),
+            "related": lambda: self.related(start, stop),
+            "model": lambda: self.of_model(start, stop),
+            "words": lambda: meaning.shard(self.model.words, number) if self.model else None,
+        }
+        return made[kind]()
+
+    def words(self) -> dict[str, Any]:
+        """How many chunks of words there are, or why there are none."""
+        reason = self.unavailable()
+        return {"unavailable": reason} if reason else {"shards": self.word_shards()}
+
+    def unavailable(self) -> str | None:
+        """Why the model cannot be asked, or None; loads it."""
+        if self.model is None:
+            return "written without the model" if self.mode == "site" else "this report comes without the model"
+        try:
+            _ = self.model.weights
+        except UserError as error:
+            return str(error)
+        return None
+
+    def related(self, start: int, stop: int) -> dict[str, Any]:
+        """Neurons that fire on the same tokens."""
+        near = similar.neighbours(self.profiles, start, stop)
+        found = {"start": start, "activation": [listed(near, n) for n in range(stop - start)]}
+        return found | {"known": self.known(found)}
+
+    def of_model(self, start: int, stop: int) -> dict[str, Any]:
+        """What the model's weights and embeddings say, or why they cannot."""
+        reason = self.unavailable()
+        if reason or self.model is None:
+            return {"start": start, "unavailable": reason}
+        try:
+            found = {"start": start, **self.model.block(start, stop)}
+        except UserError as error:
+            return {"start": start, "unavailable": str(error)}
+        return found | {"known": self.known(found)}
+
+    def known(self, found: dict[str, Any]) -> dict[str, list[Any]]:
+        """Explanation and score of each neuron that is mentioned."""
+        lists = [found.get(kind, []) for kind in ("activation", "explanation", "upstream", "downstream")]
+        pages = np.array(sorted({page for kind in lists for row in kind for page, _ in row}), np.int64)
+        variant = self.result.variants[0]
+        rows = self.result.rows[pages]
+        score = variant.scores["top_and_random"][rows]
+        texts = variant.texts(rows)
+        return {str(p): [t, round(float(s), 3) if np.isfinite(s) else None] for p, t, s in zip(pages, texts, score, strict=True)}
 
     def about(self) -> dict[str, Any]:
         """What every page needs first."""

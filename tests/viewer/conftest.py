@@ -11,6 +11,8 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from stages.params import SubjectParams
+from stages.viewer.model import Model
 from stages.viewer.pages import Pages
 from stages.viewer.result import open_result
 from stages.viewer.server import application, listening
@@ -130,3 +132,17 @@ def ready(page: Page, address: str) -> None:
     """Open an address and wait until its page is shown."""
     page.goto(address)
     page.wait_for_selector("body[data-ready=yes]")
+
+
+@pytest.fixture(scope="session")
+def modelled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Pages:
+    """Pages of a result whose subject can be loaded."""
+    params = SubjectParams(model=str(tiny_model), revision=None, sha256=None, dtype="float32", site="auto")
+    folder = small(tmp_path_factory.mktemp("modelled"), layers=2, subject=params.model_dump())
+    result = open_result(folder)
+    return Pages(result, "view", Model(result))
+
+
+@pytest.fixture(scope="session")
+def model_view(modelled: Pages, view_server: Callable[[Pages], str]) -> str:
+    return view_server(modelled)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +32,12 @@ HOSTILE = [
 ]
 
 
-def small(folder: Path, hostile: bool = False, layers: int = 3, per_layer: int = 6, seed: int = 0) -> Path:
+def small(
+    folder: Path, hostile: bool = False, layers: int = 3, per_layer: int = 6, seed: int = 0, subject: dict[str, Any] | None = None
+) -> Path:
     """A result with a silent neuron, a refused explanation, a failed simulation; with `hostile`, text that tries to be code."""
     found = random_recordings(layers=layers, per_layer=per_layer, tokens=12, excerpts=90)
-    about = {"subject": "made-up model"}
+    about: dict[str, Any] = {"subject": subject or "made-up model"}
     if hostile:
         pieces = [text.encode() for text in HOSTILE] + [b"\xe2\x82", b"\xff", b"", b"<b>", "שלום".encode()]
         vocabulary = pieces + found.vocabulary[len(pieces) :]

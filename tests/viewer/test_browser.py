@@ -134,3 +134,35 @@ def test_hostile_text_is_text(page: Page, hostile_site: Path, plain_server: Call
     assert page.locator("main img, main script, main b").count() == 0
     page.goto(f"{address}#/?q=%3Cscript%3E")
     expect(page.get_by_role("status")).to_contain_text("neurons")
+
+
+def test_related_neurons_and_tokens_by_weight_come_with_links(page: Page, model_view: str) -> None:
+    ready(page, f"{model_view}#/neuron/L0.N0")
+    weights = page.locator(".card", has=page.get_by_role("heading", name="What its weights say"))
+    expect(weights.get_by_role("heading", name="Tokens it reads")).to_be_visible()
+    assert weights.locator(".chip.real").count() == 20
+    assert weights.locator(".chip.minus").count() == 20
+    expect(page.get_by_role("heading", name="By explanation")).to_be_visible()
+    downstream = page.locator("h3:has-text('Downstream neurons') ~ ul a").first
+    expect(downstream).to_contain_text("L1.N")
+    name = downstream.inner_text()
+    downstream.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+def test_without_the_model_the_page_says_so(page: Page, small_site: Path) -> None:
+    ready(page, f"{(small_site / 'index.html').as_uri()}#/neuron/L0.N0")
+    expect(page.locator("main")).to_contain_text("The model is not at hand: written without the model.")
+    page.goto(f"{(small_site / 'index.html').as_uri()}#/?by=meaning&q=river")
+    expect(page.get_by_role("status")).to_contain_text("Search by meaning needs the model")
+
+
+def test_search_by_meaning_finds_the_same_words_first(page: Page, model_view: str) -> None:
+    ready(page, model_view)
+    text = page.locator(".rows .c-text").nth(3).inner_text()
+    page.get_by_label("Search by").select_option("meaning")
+    page.get_by_label("Search explanations").fill(text)
+    expect(page.get_by_role("status")).to_contain_text("nearest in meaning")
+    expect(page.locator(".rows .c-text").first).to_have_text(text)
+    page.get_by_label("Search explanations").fill("1234 5678")
+    expect(page.get_by_role("status")).to_contain_text("none of these words is known")

@@ -38,12 +38,12 @@
   function lists(rows) {
     const { about } = store;
     const scores = rows.variants[0].top_and_random;
-    const good = about.best.filter((page) => scores[page] >= about.good - 1e-6);
-    const note = good.length ? `Score at or above ${about.good}.` : `None reaches ${about.good}; these come closest.`;
+    const good = about.best.filter((page) => scores[page] >= about.good - 1e-6).length;
+    const note = good === about.best.length ? `Score at or above ${about.good}.` : good ? `${good === 1 ? "One is" : `${good} are`} at or above ${about.good}; the others come closest.` : `None reaches ${about.good}; these come closest.`;
     return el(
       "div",
       { class: "pair" },
-      list("Best explained", note, good.length ? good : about.best.slice(0, 8), rows, (page) => score(scores[page])),
+      list("Best explained", note, about.best, rows, (page) => score(scores[page])),
       list("Strong but unexplained", `Peaks in the upper quarter, score below ${about.unexplained}: what are these for?`, about.strong, rows, (page) => `${missing(scores[page]) ? "no score" : score(scores[page])} · ${rows.peaks[page].toFixed(0)} sd`),
     );
   }

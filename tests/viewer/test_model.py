@@ -1,0 +1,170 @@
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.artifacts.recordings import read_recordings
+from stages.params import SubjectParams
+from stages.subject.model import Subject, load_subject
+from stages.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
+from stages.viewer.model import Model
+from stages.viewer.pages import Pages
+from stages.viewer.result import Result, open_result
+from stages.viewer.similar import neighbours, profiles
+from stages.viewer.strongest import strongest
+from stages.viewer.weights import Weights, layer_weights, lens
+from tests.viewer.test_pages import value
+
+
+@pytest.fixture(scope="module")
+def subject(tiny_model: Path) -> Subject:
+    return load_subject(SubjectParams(model=str(tiny_model), revision=None, sha256=None, dtype="float32", site="auto"))
+
+
+@pytest.fixture(scope="module")
+def result(small_result: Path) -> Result:
+    """The made-up result, with two layers as the tiny model has."""
+    found = open_result(small_result)
+    return replace(found, rows=found.rows[:12])
+
+
+def test_the_strongest_are_those_of_a_full_sort() -> None:
+    rng = np.random.default_rng(0)
+    for width in (0, 1, 5, 130, 1000, 4096 + 17):
+        values = rng.normal(size=(7, width)).astype(np.float32)
+        found = strongest(values, 5)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :5]
+        assert np.array_equal(found.columns, order)
+        assert np.array_equal(found.values, np.take_along_axis(values, order, axis=1))
+
+
+def test_ties_go_to_the_first_column() -> None:
+    values = np.zeros((2, 5000), np.float32)
+    values[1, [4000, 100, 2500]] = 1
+    assert strongest(values, 4).columns.tolist() == [[0, 1, 2, 3], [100, 2500, 4000, 0]]
+
+
+def test_the_written_tokens_are_the_logits_of_the_output_weights(subject: Subject) -> None:
+    model = subject.model
+    down = model.model.layers[1].mlp.down_proj.weight[:, 5]
+    by_hand = torch.topk(model.lm_head.weight @ (down * model.model.norm.weight), 10)
+    found = lens(Weights(model, subject.sites), np.arange(len(subject.vocabulary)), 1, np.array([5]))
+    assert found.writes.columns[0].tolist() == by_hand.indices.tolist()
+    assert np.allclose(found.writes.values[0], by_hand.values, atol=1e-5)
+
+
+def test_the_read_tokens_are_those_whose_embedding_alone_would_fire_the_neuron(subject: Subject) -> None:
+    block, seen = subject.model.model.layers[0], []
+    handle = block.mlp.down_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        block.mlp(block.post_attention_layernorm(subject.model.model.embed_tokens.weight))
+    handle.remove()
+    found = lens(Weights(subject.model, subject.sites), np.arange(len(subject.vocabulary)), 0, np.array([7]))
+    by_hand = torch.topk(seen[0][:, 7], 5)
+    assert found.reads.columns[0, :5].tolist() == by_hand.indices.tolist()
+    assert np.allclose(found.reads.values[0, :5], by_hand.values, rtol=1e-3)
+
+
+def test_a_plain_mlp_is_read_in_its_own_layout() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=8, n_layer=2, n_head=2))
+        neox = GPTNeoXForCausalLM(
+            GPTNeoXConfig(vocab_size=50, hidden_size=8, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2)
+        )
+    with torch.no_grad():
+        gpt2.transformer.h[1].ln_2.weight.copy_(torch.arange(8.0))
+    found = layer_weights(gpt2, "transformer.h.1.mlp.c_proj", 1)
+    assert found.gated is None
+    assert np.allclose(found.reads, (gpt2.transformer.h[1].mlp.c_fc.weight.T * torch.arange(8.0)).detach())
+    assert np.allclose(found.writes, gpt2.transformer.h[1].mlp.c_proj.weight.detach())
+    found = layer_weights(neox, "gpt_neox.layers.0.mlp.dense_4h_to_h", 0)
+    assert np.allclose(found.reads, neox.gpt_neox.layers[0].mlp.dense_h_to_4h.weight.detach())
+    assert found.writes.shape == (24, 8)
+
+
+def test_connected_neurons_are_the_largest_weights_between_layers(subject: Subject, result: Result) -> None:
+    model = Model(result, lambda: subject)
+    recordings = result.recordings
+    links = model.links(0, 12)
+    layers = Weights(subject.model, subject.sites).layers
+    indices = recordings.indices[:6]
+    by_hand = layers[0].writes[indices] @ layers[1].reads[indices].T  # (earlier, later)
+    down = np.argsort(-np.abs(by_hand[2]))[:6]
+    assert links["downstream"].columns[2, : len(down)].tolist() == [6 + int(d) for d in down]
+    assert np.allclose(links["downstream"].values[2, : len(down)], by_hand[2, down], atol=1e-5)
+    assert np.allclose(links["upstream"].values[9, 0], by_hand[np.abs(by_hand[:, 3]).argmax(), 3], atol=1e-5)
+    assert not links["upstream"].values[:6].any()
+
+
+def test_neurons_that_fire_on_the_same_tokens_are_near(small_result: Path) -> None:
+    recordings = read_recordings(small_result / "data/recordings")
+    means = np.nan_to_num(np.asarray(recordings.token_means, np.float32))
+    means[5] = 3 * means[2] + 1
+    means[7] = np.nan
+    vectors = profiles(replace(recordings, token_means=means), np.arange(len(recordings)))
+    near = neighbours(vectors, 2, 3)
+    assert near.columns[0, 0] == 5
+    assert near.values[0, 0] == pytest.approx(1.0, abs=1e-4)
+    weighted = np.cov(means[2], means[9], aweights=recordings.table_counts)
+    assert vectors[2] @ vectors[9] == pytest.approx(weighted[0, 1] / np.sqrt(weighted[0, 0] * weighted[1, 1]), abs=1e-3)
+    assert not vectors[7].any()
+
+
+class Spelling:
+    """A tokenizer of whole words and letters."""
+
+    vocabulary: Sequence[bytes] = [b" red", b" blue", b" seven", b" nine", b" Paris", b"x", b" the"]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        return [[5] for _ in texts]
+
+
+def test_words_are_found_in_the_vocabulary_and_spelled_otherwise() -> None:
+    assert one_token_words(Spelling.vocabulary) == {"red": 0, "blue": 1, "seven": 2, "nine": 3, "paris": 4, "the": 6}
+    embedding = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
+    words = word_vectors(["red reddish", None], Spelling(), embedding, {6: 0.05})
+    assert words.words == sorted({"red", "reddish", "blue", "seven", "nine", "paris", "the"})
+    weight = dict(zip(words.words, words.weights, strict=True))
+    assert weight["the"] < 0.05 < weight["red"]
+    vectors = text_vectors(["red", "the red", None, "zzz"], words)
+    assert vectors.shape == (4, WIDTH)
+    assert vectors[0] @ vectors[1] > 0.9
+    assert not vectors[2:].any()
+
+
+def test_explanations_of_like_words_are_near(subject: Subject) -> None:
+    rng = np.random.default_rng(1)
+    embedding = rng.normal(size=(600, 64)).astype(np.float32)
+    embedding[:20] += 5 * rng.normal(size=64)
+
+    class Many(Spelling):
+        vocabulary: Sequence[bytes] = [b" " + "".join(chr(97 + (n // 26**k) % 26) for k in range(3)).encode() for n in range(600)]
+
+    words = word_vectors([], Many(), embedding, {})
+    names = [piece[1:].decode() for piece in Many.vocabulary]
+    same = text_vectors([f"{names[0]} {names[1]}", f"{names[0]} {names[2]}", f"{names[300]} {names[301]}"], words)
+    assert same[0] @ same[1] > same[0] @ same[2]
+
+
+def test_words_are_runs_of_letters() -> None:
+    assert words_of("Señor O'Neil, naïve—snow_white 3rd") == ["señor", "o", "neil", "naïve", "snow", "white", "rd"]
+
+
+def test_a_model_that_cannot_be_loaded_is_said_so_and_nothing_else_suffers(small_result: Path, tmp_path: Path) -> None:
+    found = open_result(small_result)
+    found.recordings.about["subject"] = SubjectParams(
+        model=str(tmp_path / "gone"), revision=None, sha256=None, dtype="float32", site="auto"
+    ).model_dump()
+    pages = Pages(found, "view", Model(found))
+    part: Any = value(pages.chunk("model/0"))
+    assert re.search("gone", part["unavailable"])
+    assert value(pages.chunk("words")) == {"unavailable": part["unavailable"]}
+    assert value(pages.chunk("related/0"))["activation"][0]
