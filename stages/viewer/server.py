@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import socket
 import webbrowser
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from stages.errors import UserError
+from stages.viewer.live import analyse
 from stages.viewer.pages import Pages
 from stages.viewer.site import KINDS, assets
 
@@ -30,6 +32,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+LONGEST = 1_000_000
+"""Bytes of a request."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -51,14 +55,42 @@ def application(pages: Pages, hosts: tuple[str, ...] = ()) -> Starlette:
             return PlainTextResponse("there is no such part of the result", 404)
         return Response(content, media_type=KINDS[".js"])
 
+    async def text(request: Request) -> Response:
+        if pages.model is None:
+            return JSONResponse({"error": "this server runs without the model"}, 404)
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            return JSONResponse({"error": "the text must be sent as JSON"}, 415)
+        typed = await typed_text(request)
+        if typed is None:
+            return JSONResponse({"error": f"expected a JSON object with a text, at most {LONGEST} bytes"}, 400)
+        try:
+            return JSONResponse(await run_in_threadpool(analyse, pages.model, typed))
+        except UserError as error:
+            return JSONResponse({"error": str(error)})  # An answer to a person, not a failed request: browsers would log it.
+
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         refusal = refused(request, (*LOOPBACK, *hosts))
         response = PlainTextResponse(refusal, 403) if refusal else await call(request)
         response.headers.update(HEADERS)
         return response
 
-    routes = [Route("/", asset), Route("/data/{name:path}.js", data), Route("/{name}", asset)]
+    routes = [Route("/", asset), Route("/data/{name:path}.js", data), Route("/api/text", text, methods=["POST"]), Route("/{name}", asset)]
     return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard)])
+
+
+async def typed_text(request: Request) -> str | None:
+    """The text a page sends, None where the body is something else or too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST:
+            return None
+    try:
+        sent = json.loads(body)
+    except ValueError:
+        return None
+    found = sent.get("text") if isinstance(sent, dict) else None
+    return found.encode("utf-8", errors="replace").decode("utf-8") if isinstance(found, str) else None
 
 
 def refused(request: Request, hosts: tuple[str, ...]) -> str | None:

@@ -166,3 +166,34 @@ def test_search_by_meaning_finds_the_same_words_first(page: Page, model_view: st
     expect(page.locator(".rows .c-text").first).to_have_text(text)
     page.get_by_label("Search explanations").fill("1234 5678")
     expect(page.get_by_role("status")).to_contain_text("none of these words is known")
+
+
+def test_a_typed_text_leads_to_its_neurons(page: Page, model_view: str) -> None:
+    ready(page, f"{model_view}#/text")
+    page.get_by_label("Text", exact=True).fill("the cat sat on the <b>mat</b>")
+    page.get_by_role("button", name="Run").click()
+    tokens = page.locator("button.token")
+    expect(tokens.first).to_be_visible()
+    tokens.nth(1).click()
+    expect(tokens.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("heading", name="Layer 1")).to_be_visible()
+    link = page.locator(".layer a").first
+    name = link.inner_text()
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    page.go_back()
+    expect(tokens.first).to_be_visible()
+
+
+def test_a_text_of_ten_thousand_tokens_is_refused_in_words(page: Page, model_view: str) -> None:
+    ready(page, f"{model_view}#/text")
+    expected = {"a b " * 2400: "tokens, at most", "word " * 10_000: "characters, at most", " ": "there is no text"}
+    for text, message in expected.items():
+        page.get_by_label("Text", exact=True).fill(text)
+        page.get_by_role("button", name="Run").click()
+        expect(page.get_by_role("alert")).to_contain_text(message)
+
+
+def test_a_static_site_says_that_texts_need_a_server(page: Page, small_site: Path) -> None:
+    ready(page, f"{(small_site / 'index.html').as_uri()}#/text")
+    expect(page.locator(".notice")).to_contain_text("neurogloss view")

@@ -1,3 +1,4 @@
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import torch
 from stages.artifacts.recordings import read_recordings
 from stages.params import SubjectParams
 from stages.subject.model import Subject, load_subject
+from stages.viewer.live import analyse
 from stages.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
 from stages.viewer.model import Model
 from stages.viewer.pages import Pages
@@ -168,3 +170,22 @@ def test_a_model_that_cannot_be_loaded_is_said_so_and_nothing_else_suffers(small
     assert re.search("gone", part["unavailable"])
     assert value(pages.chunk("words")) == {"unavailable": part["unavailable"]}
     assert value(pages.chunk("related/0"))["activation"][0]
+
+
+def test_a_typed_text_shows_the_strongest_explained_neurons(subject: Subject, result: Result) -> None:
+    found = analyse(Model(result, lambda: subject), "the cat sat")
+    ids = subject.encode(["the cat sat"])[0]
+    seen: dict[int, np.ndarray] = {}
+    subject.activations(torch.tensor([ids]), [0, 1], lambda layer, acts: seen.update({layer: acts[0].numpy().copy()}))
+    recordings = result.recordings
+    for part in found["layers"]:
+        pages = np.frombuffer(base64.b64decode(part["pages"]), np.int32).reshape(len(ids), -1)
+        levels = np.frombuffer(base64.b64decode(part["levels"]), np.float32).reshape(len(ids), -1)
+        able = [r for r in range(12) if recordings.layers[r] == part["layer"] and r not in (1, 5)]  # refused, silent
+        values = {r: seen[part["layer"]][:, recordings.indices[r]] / recordings.peaks[r] * 10 for r in able}
+        for token in range(len(ids)):
+            best = max(able, key=lambda r: values[r][token])
+            assert levels[token, 0] == pytest.approx(max(0, values[best][token]), rel=1e-4)
+            assert pages[token, 0] == (best if values[best][token] > 0 else -1)
+    assert [part["layer"] for part in found["layers"]] == [0, 1]
+    assert "".join(found["tokens"]) == "the cat sat"

@@ -67,3 +67,29 @@ def test_a_busy_port_is_named() -> None:
         taken.listen()
         with pytest.raises(UserError, match=r"port \d+ is in use; choose another with --port"):
             listening("127.0.0.1", taken.getsockname()[1])
+
+
+def post(address: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(address + "api/text", body, {name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as found:
+            return found.status, found.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_only_the_page_itself_may_send_text(model_view: str) -> None:
+    text = b'{"text": "the cat"}'
+    assert post(model_view, text, Content_Type="application/json")[0] == 200
+    assert post(model_view, text, Content_Type="text/plain")[0] == 415
+    assert post(model_view, text, Content_Type="application/json", Origin="http://evil.example")[0] == 403
+    assert post(model_view, text, Content_Type="application/json", Host="evil.example")[0] == 403
+
+
+def test_a_request_that_is_no_text_is_refused(model_view: str) -> None:
+    for body in (b"", b"[]", b'{"text": 3}', b"\xff\xfe", b"{" * 100, b'{"text": "' + b"a" * 1_100_000 + b'"}'):
+        status, answered = post(model_view, body, Content_Type="application/json")
+        assert status == 400, body[:20]
+        assert b"expected a JSON object" in answered
+    assert post(model_view, b'{"text": "half \\ud800 here"}', Content_Type="application/json")[0] == 200

@@ -1,0 +1,97 @@
+// Typed text: the subject runs, and every token shows which explained neurons it wakes.
+"use strict";
+{
+  const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
+  const EXAMPLE = "In the winter of 1812 the emperor's army crossed the frozen river, and fewer than 40,000 soldiers came home.";
+  let last = { text: EXAMPLE, found: null, at: -1 };
+
+  async function ask(text) {
+    let answer;
+    try {
+      answer = await fetch("api/text", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ text }) });
+    } catch {
+      throw new Error("the server does not answer; is it still running?");
+    }
+    const body = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+    if (!answer.ok || body.error) throw new Error(body.error);
+    return { ...body, layers: body.layers.map((one) => ({ layer: one.layer, pages: ints(one.pages), levels: floats(one.levels) })) };
+  }
+
+  // A column under each token: one cell per layer, the last layer on top, as a striped background.
+  function stripes(found, at) {
+    const layers = [...found.layers].reverse(), size = 100 / layers.length;
+    const stops = layers.map((one, i) => {
+      const level = Math.min(1, one.levels[at * found.kept] / 10);
+      return `color-mix(in srgb, var(--real-strong) ${(level * 100).toFixed(0)}%, transparent) ${(i * size).toFixed(2)}% ${((i + 1) * size).toFixed(2)}%`;
+    });
+    return `linear-gradient(${stops.join(", ")})`;
+  }
+
+  function ranked(found, at) {
+    return found.layers
+      .map((one) => ({ layer: one.layer, neurons: Array.from({ length: found.kept }, (_, k) => [one.pages[at * found.kept + k], one.levels[at * found.kept + k]]).filter(([page]) => page >= 0) }))
+      .filter((one) => one.neurons.length);
+  }
+
+  function details(panel, found, at, rows) {
+    const { texts, top_and_random: scores } = rows.variants[0];
+    const layers = ranked(found, at);
+    fill(
+      panel,
+      el("h2", {}, "Neurons on ", foreign(found.tokens[at] || "∅", { class: "token-name" })),
+      el("p", { class: "note" }, "Strongest explained neurons of each layer, by how near they come to their own peak (level 10). Figures: level, score of the explanation."),
+      layers.length
+        ? el("div", { class: "by-layer" }, layers.map((one) => el("section", { class: "layer" }, el("h3", {}, `Layer ${one.layer}`), el("ul", { class: "near" }, one.neurons.map(([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${level.toFixed(1)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" })))))))
+        : el("p", { class: "empty" }, "No explained neuron is above zero here."),
+    );
+  }
+
+  function shown(place, found, rows) {
+    const panel = el("section", { class: "card", "aria-live": "polite" });
+    const buttons = found.tokens.map((token, at) => {
+      const column = el("span", { class: "stripes", "aria-hidden": "true" });
+      column.style.background = stripes(found, at);
+      return el("button", { type: "button", class: "token", "data-i": at, onclick: () => choose(at) }, el("bdi", {}, visible(token).trim() || "␣"), column);
+    });
+    function choose(at) {
+      last.at = at;
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === at));
+      details(panel, found, at, rows);
+    }
+    fill(place, el("section", { class: "card" }, el("p", { class: "note" }, `Under each token a cell per layer, the last layer on top; the fuller the colour, the nearer a neuron is to its peak. ${plural(found.tokens.length, "token")}.`), el("div", { class: "token-row" }, buttons)), panel);
+    const strength = found.tokens.map((_, at) => Math.max(...found.layers.map((one) => one.levels[at * found.kept])));
+    choose(last.at >= 0 && last.at < found.tokens.length ? last.at : strength.indexOf(Math.max(...strength)));
+  }
+
+  async function text(main) {
+    if (store.about.mode !== "view") {
+      fill(main, el("h1", {}, "Text"), el("p", { class: "notice" }, "To run the model on a text of yours, this page needs a server: run `neurogloss view` in the folder of the result."));
+      return "Text";
+    }
+    const rows = await store.rows();
+    const area = el("textarea", { id: "typed", rows: "3", maxlength: "200000", spellcheck: "false" });
+    area.value = last.text;
+    const place = el("div", { class: "typed" });
+    const button = el("button", { type: "submit" }, "Run");
+    async function run(event) {
+      event?.preventDefault();
+      button.disabled = true;
+      fill(place, el("p", { class: "empty", role: "status" }, "The model reads; the first time it has to be loaded …"));
+      try {
+        const found = await ask(area.value);
+        last = { text: area.value, found, at: -1 };
+        shown(place, found, rows);
+        say(`${plural(found.tokens.length, "token")} read`);
+      } catch (error) {
+        fill(place, el("p", { class: "notice", role: "alert" }, foreign(error.message)));
+      }
+      button.disabled = false;
+    }
+    area.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run(event));
+    fill(main, el("h1", {}, "Which neurons does a text wake?"), el("form", { class: "ask", onsubmit: run }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
+    if (last.found) shown(place, last.found, rows);
+    return "Text";
+  }
+
+  neurogloss.text = text;
+}
