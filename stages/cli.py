@@ -3,6 +3,7 @@
 import typer
 
 from stages.command import run
+from stages.commands.cache import cache
 from stages.commands.compare import compare
 from stages.commands.export import export
 from stages.commands.import_ import import_
@@ -22,6 +23,7 @@ app.command()(sync)
 app.command()(show)
 app.command()(table)
 app.command()(view)
+app.add_typer(cache, name="cache")
 app.command()(site)
 
 

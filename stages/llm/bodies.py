@@ -66,13 +66,11 @@ def answer(request: Request, value: dict[str, Any]) -> Answer:
 
 
 def outcome(request: Request, text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
-    """A reply, or why the answer cannot be used."""
+    """A reply, or why the answer cannot be used. Whether an answer of which `max_tokens` left a part is any good, its reader knows."""
     if reason == "error":
         raise MalformedError("finish_reason is 'error'")
     if refusal or reason == "content_filter":
         return PaidError(Status.REFUSED, "the model refused", used, str(refusal or text))
-    if reason == "length" and request.max_tokens > 1:
-        return PaidError(Status.CUT_OFF, f"the answer was cut off at {request.max_tokens} tokens", used, text)
     if request.top_logprobs and text and not tokens:
         return failure(Status.UNPARSABLE, "the endpoint gave no log-probabilities")
     text, tokens = without_thoughts(text, tokens)

@@ -98,6 +98,15 @@ class Cache:
         verb = "REPLACE" if replace else "IGNORE"
         return self.change(f"INSERT OR {verb} INTO replies (key, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", (key, *to_row(kept))) > 0
 
+    def keep_all(self, rows: Iterable[tuple[str, Kept]]) -> int:
+        """Store many answers at once, all or none; the number of new ones. What is known stays."""
+        values = [(key, *to_row(kept)) for key, kept in rows]
+        with self.lock, self.explained(), self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            return self.connection.executemany(
+                f"INSERT OR IGNORE INTO replies (key, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", values
+            ).rowcount
+
     def run(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a statement."""
         with self.lock, self.explained():

@@ -87,7 +87,7 @@ class Reply:
 
 
 class PaidError(ProviderError):
-    """A whole answer that was paid for but cannot be used: refused, or cut off at `max_tokens`. Asking again would only pay again."""
+    """A whole answer that was paid for but cannot be used, such as a refusal. Asking again would only pay again."""
 
     def __init__(self, status: str, message: str, usage: Usage, text: str = "") -> None:
         super().__init__(status, message)

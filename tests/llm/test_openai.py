@@ -175,7 +175,6 @@ def test_a_server_that_asks_to_wait_for_hours_ends_the_stage(ask: Callable[..., 
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (chat("The neuron fires on", {"messages": []}, "length"), "cut_off"),
         (chat("", {"messages": []}, "content_filter"), "refused"),
         (chat("", {"messages": []}, refusal="I cannot help with that"), "refused"),
     ],
