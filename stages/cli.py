@@ -7,6 +7,7 @@ from stages.commands.cache import cache
 from stages.commands.compare import compare
 from stages.commands.export import export
 from stages.commands.import_ import import_
+from stages.commands.plan import plan
 from stages.commands.plots import plots
 from stages.commands.show import show
 from stages.commands.site import site
@@ -23,6 +24,7 @@ app.command()(sync)
 app.command()(show)
 app.command()(table)
 app.command()(view)
+app.command()(plan)
 app.add_typer(cache, name="cache")
 app.command()(site)
 

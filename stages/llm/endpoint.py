@@ -38,8 +38,8 @@ class Endpoint:
         return line if len(line) <= 300 else line[:297] + "..."
 
 
-def endpoint(model: ModelParams) -> Endpoint:
-    """The endpoint of a model; UserError names the variable that is missing or wrong."""
+def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
+    """The endpoint of a model; UserError names the variable that is missing or wrong. Who asks nothing needs no key."""
     base_url_from, key_from = model.base_url_from or "OPENAI_BASE_URL", model.key_from or "OPENAI_API_KEY"
     base_url = os.environ.get(base_url_from, "").strip()
     if not base_url and model.base_url_from:
@@ -57,7 +57,7 @@ def endpoint(model: ModelParams) -> Endpoint:
             f"{base_url_from} holds a user, a password or a query; an endpoint takes a path and a key, put the key into {key_from}"
         )
     key = os.environ.get(key_from, "").strip()
-    if not key and (model.key_from or base_url == OPENAI):
+    if need_key and not key and (model.key_from or base_url == OPENAI):
         raise UserError(
             f"{key_from} is not set; put the key for {Endpoint(base_url, '', '', '').shown} into it (it is never written anywhere)"
         )
