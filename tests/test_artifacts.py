@@ -1,12 +1,14 @@
 """Artifacts: what is written is read back equal, equal values are equal bytes, other schemas are refused."""
 
 import hashlib
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
+from stages.artifacts.files import write_array
 from stages.artifacts.recordings import Kind, Recordings, Split, deal, read_recordings, write_recordings
 from stages.artifacts.simulations import Simulations, read_simulations, write_simulations
 from stages.artifacts.status import Status
@@ -85,3 +87,26 @@ def test_an_array_cut_short_is_an_error_not_a_smaller_result(recordings: Recordi
     array.write_bytes(array.read_bytes()[:-100])
     with pytest.raises(UserError, match="cut short"):
         read_recordings(tmp_path / "a")
+
+
+def test_a_full_disk_is_an_error_and_leaves_what_was_there(recordings: Recordings, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file sizes exist on POSIX only")
+    write_recordings(tmp_path / "a", recordings)
+    before = digest(tmp_path / "a")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot write .*; free or change the disk"):
+            write_recordings(tmp_path / "a", recordings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert digest(tmp_path / "a") == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_array_is_written_as_numpy_writes_it(tmp_path: Path) -> None:
+    for number, array in enumerate((np.arange(12, dtype=np.int32).reshape(3, 4), np.zeros((0, 5), np.float16), np.ones(9000)[::2])):
+        write_array(tmp_path / f"{number}.npy", array)
+        np.save(tmp_path / "numpy.npy", array)
+        assert (tmp_path / f"{number}.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()

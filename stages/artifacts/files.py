@@ -1,5 +1,6 @@
 """Files that carry their schema, equal bytes for equal values, never half written."""
 
+import io
 import json
 import os
 import shutil
@@ -96,3 +97,21 @@ def open_array(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy's stub says Any
     except (ValueError, OSError) as error:
         raise UserError(f"{path} is cut short or not an array ({error}); remove it and run `dvc repro`") from error
+
+
+def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """The first bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def write_array(path: Path, array: np.ndarray, rows: int = 4096) -> None:
+    """Write .npy block by block, so that an array on disk is never whole in memory.
+
+    Not through a memory map: on a full disk that ends the process with a bus error instead of an OSError.
+    """
+    with path.open("wb") as file:
+        file.write(npy_header(array.shape, array.dtype))
+        for start in range(0, len(array), rows):
+            file.write(np.ascontiguousarray(array[start : start + rows]).data)

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
-from stages.artifacts.files import open_array, read_json, read_table, write_json, write_table, written
+from stages.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
 
 SCHEMA = "neurogloss.recordings"
 VERSION = 1
@@ -166,12 +166,7 @@ def write_recordings(path: Path, recordings: Recordings) -> None:
     with written(path) as folder:
         folder.mkdir()
         for key in ("excerpts", "activations", "table_tokens", "table_counts", "token_means"):
-            source = getattr(recordings, key)
-            target = np.lib.format.open_memmap(folder / f"{key}.npy", mode="w+", dtype=source.dtype, shape=source.shape)
-            for start in range(0, len(source), 4096):
-                target[start : start + 4096] = source[start : start + 4096]
-            target.flush()
-            del target
+            write_array(folder / f"{key}.npy", getattr(recordings, key))
         write_frame(folder, recordings)
 
 

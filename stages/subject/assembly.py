@@ -1,13 +1,12 @@
 """Finished layers, row after row on disk, so that memory holds no more than one layer of the result."""
 
-import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from stages.artifacts.files import open_array
+from stages.artifacts.files import npy_header, open_array
 from stages.artifacts.recordings import NEURONS
 from stages.errors import UserError
 from stages.subject.checkpoint import Scratch
@@ -70,10 +69,3 @@ class Assembly:
     def statistics(self) -> pa.Table:
         """The NEURONS columns of all rows; what is not a number is None."""
         return pa.table({field.name: pa.array(self.columns[field.name], field.type, from_pandas=True) for field in NEURONS})
-
-
-def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
-    """The first bytes of a .npy file."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
