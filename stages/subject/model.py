@@ -97,6 +97,7 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
 
     `setting` is the param that names it, for messages.
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     place, options = source_options(path, source)
@@ -106,10 +107,14 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
         if type(config) not in AutoModelForCausalLM._model_mapping:
             raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another {setting}")
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
-        model = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), use_safetensors=True, **options)
-    except (OSError, ValueError, KeyError) as error:
+        options = {**options, "dtype": getattr(torch, dtype), "use_safetensors": True, "output_loading_info": True}
+        model, report = AutoModelForCausalLM.from_pretrained(place, **options)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
+    if report["missing_keys"]:  # transformers would fill them with random numbers.
+        missing = sorted(report["missing_keys"])
+        raise UserError(f"{source} lacks {len(missing)} weights, such as {missing[0]}; it is damaged or not the model its config names")
     return model, tokenizer
 
 
