@@ -1,5 +1,6 @@
 """One layer while excerpts stream by: strongest excerpts, random excerpts, moments and token sums, in bounded memory."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,10 +11,12 @@ from torch import Tensor
 from stages.errors import UserError
 from stages.subject.moments import Moments, from_powers, join, no_moments
 from stages.subject.plan import LayerPlan
-from stages.subject.strongest import BARRED, FLOAT16_MAX, keys_of, merge, no_keys
+from stages.subject.strongest import FLOAT16_MAX, candidates, keys_of, merge, no_keys
 
-BLOCK = 1 << 17
-"""Numbers worked on at once, so that they stay in the processor's cache."""
+BLOCK_ROWS = 64
+"""Tokens worked on at once, so that they stay in the processor's cache; below 256, because firing is counted in bytes."""
+CHUNK = 8
+"""Excerpts that one worker sums; a constant, so that the sums do not depend on the number of workers."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ def empty_state(neurons: int, top: int, random: int, tokens: int, entries: int) 
 class LayerRecorder:
     """Takes one layer's activations batch by batch into a state."""
 
-    def __init__(self, plan: LayerPlan, state: LayerState) -> None:
-        self.plan, self.state = plan, state
+    def __init__(self, plan: LayerPlan, state: LayerState, workers: Executor) -> None:
+        self.plan, self.state, self.workers = plan, state, workers
         self.columns = None if len(plan.neurons) == plan.width else torch.from_numpy(plan.neurons.astype(np.int64))
         flat = plan.random.ravel()
         self.by_excerpt = np.argsort(flat, kind="stable")
@@ -109,30 +112,29 @@ class LayerRecorder:
         if len(batch.entries):
             self.add_tokens(batch, seen)
 
-    def sweep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> Float32[np.ndarray, "excerpt neuron"]:
-        """Largest activation of each excerpt; powers and firing are summed on the way, block by block."""
-        excerpts, length, neurons = seen.shape
+    def sweep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> Float16[np.ndarray, "excerpt neuron"]:
+        """Largest activation of each excerpt; powers and firing are summed on the way."""
         if self.shift is None:
             self.shift = seen.mean(dim=(0, 1))
-        maxima = torch.full((excerpts, neurons), -torch.inf, device=seen.device)
-        sums = torch.zeros((5, neurons), dtype=torch.float64, device=seen.device)
-        rows = max(1, min(length, BLOCK // neurons))
-        together = max(1, BLOCK // (neurons * length))
-        for first in range(0, excerpts, together):
-            for row in range(0, length, rows):
-                block = seen[first : first + together, row : row + rows]
-                peaks = maxima[first : first + together]
-                torch.maximum(peaks, block.amax(dim=1), out=peaks)
-                sums += block_sums(block.flatten(0, 1), self.shift)
-        found = sums.cpu().numpy()
-        if not np.isfinite(found).all():
+        maxima, sums = sweep_on_device(seen, self.shift) if seen.is_cuda else self.sweep_in_cache(seen)
+        if not np.isfinite(sums).all():
             self.complain(batch, seen)
-        self.powers += found[:4]
-        self.count += excerpts * length
-        self.state.firing += found[4].astype(np.int64)
-        if np.sqrt(found[1].max()) + self.shift.abs().max().item() > FLOAT16_MAX:
+        self.powers += sums[:4]
+        self.count += seen.shape[0] * seen.shape[1]
+        self.state.firing += sums[4].astype(np.int64)
+        if np.sqrt(sums[1].max()) + self.shift.abs().max().item() > FLOAT16_MAX:
             self.state.clipped += int((seen.abs() > FLOAT16_MAX).sum())
-        return np.asarray(maxima.cpu().numpy())
+        return np.asarray(maxima.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy())
+
+    def sweep_in_cache(self, seen: Float32[Tensor, "excerpt token neuron"]) -> tuple[Tensor, Float64[np.ndarray, "5 neuron"]]:
+        """The same on the processor, by several workers."""
+        values, shift = seen.numpy(), self.shift.numpy()  # type: ignore[union-attr]  # sweep has set it
+        chunks = [values[first : first + CHUNK] for first in range(0, len(values), CHUNK)]
+        swept = list(self.workers.map(lambda chunk: sweep_chunk(chunk, shift), chunks))
+        sums = np.zeros((5, values.shape[2]))
+        for _, part in swept:
+            sums += part
+        return torch.from_numpy(np.concatenate([maxima for maxima, _ in swept])), sums
 
     def complain(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         """Say where the activations are not finite; sums that alone overflowed are too large for the statistics."""
@@ -142,17 +144,39 @@ class LayerRecorder:
             f"layer {self.plan.layer} gives NaN or infinite activations{where}; try subject.dtype float32 or leave the layer out"
         )
 
-    def keep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"], maxima: Float32[np.ndarray, "excerpt neuron"]) -> None:
+    def keep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"], maxima: Float16[np.ndarray, "excerpt neuron"]) -> None:
         """Copy the activations of excerpts that are among a neuron's random or, so far, strongest ones."""
-        numbers = batch.first + np.arange(len(maxima))
         low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(maxima)])
         neurons, slots = np.divmod(self.by_excerpt[low:high], self.plan.random.shape[1])
-        excerpts = self.drawn[low:high] - batch.first
-        self.state.random[neurons, slots] = pick(seen, excerpts, neurons)
-        keys = keys_of(np.clip(maxima, -FLOAT16_MAX, FLOAT16_MAX).T, numbers)  # (neuron, excerpt)
-        keys[neurons, excerpts] = BARRED
-        changed = merge(self.state.keys, keys)
-        self.state.top[changed.neurons, changed.places] = pick(seen, changed.arrived, changed.neurons)
+        drawn = self.drawn[low:high] - batch.first
+        self.state.random[neurons, slots] = self.pick(seen, drawn, neurons)
+        strong = candidates(self.state.keys, maxima)
+        strong[drawn, neurons] = False
+        arrived, rows = np.nonzero(strong)
+        if len(rows):
+            order = np.argsort(rows, kind="stable")
+            arrived, rows = arrived[order], rows[order]
+            changed = merge(self.state.keys, rows, keys_of(maxima[arrived, rows], batch.first + arrived))
+            order = np.argsort(changed.excerpts, kind="stable")
+            rows, places, excerpts = changed.neurons[order], changed.places[order], changed.excerpts[order] - batch.first
+            self.state.top[rows, places] = self.pick(seen, excerpts, rows)
+
+    def pick(
+        self, seen: Float32[Tensor, "excerpt token neuron"], excerpts: Int[np.ndarray, " pair"], neurons: Int[np.ndarray, " pair"]
+    ) -> Float16[np.ndarray, "pair token"]:
+        """The activations of pairs of excerpt (ascending) and neuron, clipped to float16."""
+        found = torch.empty((len(neurons), seen.shape[1]), dtype=torch.float16, device=seen.device)
+        columns = torch.from_numpy(np.ascontiguousarray(neurons, np.int64)).to(seen.device)
+        borders = np.searchsorted(excerpts, np.arange(len(seen) + 1)).tolist()
+
+        def copy(chunk: range) -> None:
+            with torch.inference_mode():
+                for excerpt in chunk:
+                    part = slice(borders[excerpt], borders[excerpt + 1])
+                    found[part] = seen[excerpt].index_select(1, columns[part]).clamp_(-FLOAT16_MAX, FLOAT16_MAX).T
+
+        list(self.workers.map(copy, [range(first, min(first + CHUNK, len(seen))) for first in range(0, len(seen), CHUNK)]))
+        return np.asarray(found.cpu().numpy())
 
     def add_tokens(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         """Add activations to the sums of their tokens."""
@@ -162,21 +186,50 @@ class LayerRecorder:
         self.state.sums[batch.entries] += partial[:-1].double().cpu().numpy()
 
 
-def block_sums(block: Float32[Tensor, "token neuron"], shift: Float32[Tensor, " neuron"]) -> Float64[Tensor, "5 neuron"]:
-    """Sums of the first four powers of the deviation from `shift`, and how many activations are above zero."""
-    firing = (block > 0).sum(dim=0, dtype=torch.float32)
-    one = block - shift
+def sweep_chunk(
+    values: Float32[np.ndarray, "excerpt token neuron"], shift: Float32[np.ndarray, " neuron"]
+) -> tuple[Float32[np.ndarray, "excerpt neuron"], Float64[np.ndarray, "5 neuron"]]:
+    """Largest activation of each excerpt, and sums of the first four powers of the deviation from `shift` and of how many are above zero.
+
+    numpy, because torch would wake its threads for every step, which costs more than the step.
+    """
+    excerpts, length, neurons = values.shape
+    rows = min(length, BLOCK_ROWS)
+    one, two, above = np.empty((rows, neurons), np.float32), np.empty((rows, neurons), np.float32), np.empty((rows, neurons), bool)
+    maxima, sums = np.full((excerpts, neurons), -np.inf, np.float32), np.zeros((5, neurons))
+    for excerpt in range(excerpts):
+        for row in range(0, length, rows):
+            block = values[excerpt, row : row + rows]
+            size = len(block)
+            sums += block_sums(block, shift, one[:size], two[:size], above[:size])
+            np.fmax(maxima[excerpt], np.fmax.reduce(block, axis=0), out=maxima[excerpt])
+    return maxima, sums
+
+
+def block_sums(
+    block: Float32[np.ndarray, "token neuron"], shift: Float32[np.ndarray, " neuron"], one: np.ndarray, two: np.ndarray, above: np.ndarray
+) -> Float32[np.ndarray, "5 neuron"]:
+    """The sums of one block; the last three are room to work in."""
+    sums = np.empty((5, block.shape[1]), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # What is not finite shows in the sums.
+        np.subtract(block, shift, out=one)
+        np.add.reduce(one, axis=0, out=sums[0])
+        np.multiply(one, one, out=two)
+        np.add.reduce(two, axis=0, out=sums[1])
+        np.multiply(one, two, out=one)
+        np.add.reduce(one, axis=0, out=sums[2])
+        np.multiply(two, two, out=two)
+        np.add.reduce(two, axis=0, out=sums[3])
+        np.greater(block, 0, out=above)
+        sums[4] = np.add.reduce(above.view(np.uint8), axis=0, dtype=np.uint8)
+    return sums
+
+
+def sweep_on_device(
+    seen: Float32[Tensor, "excerpt token neuron"], shift: Float32[Tensor, " neuron"]
+) -> tuple[Float32[Tensor, "excerpt neuron"], Float64[np.ndarray, "5 neuron"]]:
+    """The same where activations are not in the processor's memory."""
+    one = (seen - shift).flatten(0, 1)
     two = one * one
-    first, second = one.sum(dim=0), two.sum(dim=0)
-    third = one.mul_(two).sum(dim=0)
-    fourth = two.mul_(two).sum(dim=0)
-    return torch.stack([first, second, third, fourth, firing]).double()
-
-
-def pick(
-    seen: Float32[Tensor, "excerpt token neuron"], excerpts: Int[np.ndarray, " pair"], neurons: Int[np.ndarray, " pair"]
-) -> Float16[np.ndarray, "pair token"]:
-    """The activations of pairs of excerpt and neuron, clipped to float16."""
-    where = (torch.from_numpy(np.ascontiguousarray(excerpts)).to(seen.device), torch.from_numpy(neurons).to(seen.device))
-    found = seen[where[0].long(), :, where[1].long()]
-    return np.asarray(found.clamp_(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy())
+    sums = [one.sum(dim=0), two.sum(dim=0), (one * two).sum(dim=0), (two * two).sum(dim=0), (seen > 0).flatten(0, 1).sum(dim=0)]
+    return seen.amax(dim=1), np.asarray(torch.stack([part.double() for part in sums]).cpu().numpy())

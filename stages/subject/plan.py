@@ -35,7 +35,7 @@ def excerpt_rng(seed: int) -> np.random.Generator:
 
 
 def plan_layers(params: RecordParams, widths: Sequence[int]) -> list[LayerPlan]:
-    """Choose layers, neurons and random excerpts; each neuron's draw depends on nothing but the seed and its own place.
+    """Choose layers, neurons and random excerpts; a layer's draw depends on nothing but the seed and its own place.
 
     Raises UserError with every problem of the params.
     """
@@ -63,11 +63,21 @@ def plan_layer(params: RecordParams, layer: int, width: int) -> LayerPlan:
     if params.neurons != "all":
         rng = np.random.default_rng([params.seed, NEURONS, layer])
         neurons = np.sort(rng.choice(width, params.neurons, replace=False))
-    random = np.empty((len(neurons), params.random), np.int32)
-    for row, neuron in enumerate(neurons.tolist()):
-        rng = np.random.default_rng([params.seed, RANDOM, layer, neuron])
-        random[row] = rng.choice(params.excerpts, params.random, replace=False)
-    return LayerPlan(layer, width, neurons.astype(np.int32), random)
+    random = draw_distinct(np.random.default_rng([params.seed, RANDOM, layer]), width, params.random, params.excerpts)
+    return LayerPlan(layer, width, neurons.astype(np.int32), random[neurons])
+
+
+def draw_distinct(rng: np.random.Generator, rows: int, count: int, among: int) -> Int32[np.ndarray, "row count"]:
+    """In each row `count` different numbers below `among`, every arrangement equally likely."""
+    if 2 * count > among:
+        return np.argsort(rng.random((rows, among)), axis=1)[:, :count].astype(np.int32)
+    drawn = np.empty((rows, count), np.int32)
+    for place in range(count):
+        again = np.arange(rows)
+        while len(again):
+            drawn[again, place] = rng.integers(0, among, len(again))
+            again = again[(drawn[again, :place] == drawn[again, place, None]).any(axis=1)]
+    return drawn
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from jaxtyping import Int32
 from tqdm import tqdm
 
+from stages.machine import threads
 from stages.subject.checkpoint import Scratch
 from stages.subject.layer import Batch, LayerRecorder, LayerState, empty_state
 from stages.subject.model import Subject, Visit
@@ -54,10 +56,10 @@ def stream(
     """Fill the states of these layers with all excerpts, going on where a killed run stopped."""
     name = f"layers-{plans[0].layer}-{plans[-1].layer}"
     start = restore(scratch, name, states)
-    recorders = {plan.layer: LayerRecorder(plan, state) for plan, state in zip(plans, states, strict=True)}
-    layers = [plan.layer for plan in plans]
-    size = shard_size(tokens.shape[1])
-    with tqdm(total=tokens.size, initial=start * tokens.shape[1], desc=f"record layers {layers[0]}-{layers[-1]}", unit=" tokens") as bar:
+    layers, size = [plan.layer for plan in plans], shard_size(tokens.shape[1])
+    bar = tqdm(total=tokens.size, initial=start * tokens.shape[1], desc=f"record layers {layers[0]}-{layers[-1]}", unit=" tokens")
+    with bar, ThreadPoolExecutor(threads()) as workers:
+        recorders = {plan.layer: LayerRecorder(plan, state, workers) for plan, state in zip(plans, states, strict=True)}
         for first in range(start, len(tokens), size):
             for batch in batches(tokens, table, first):
                 subject.activations(batch.tokens, layers, visitor(recorders, batch))

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from stages.subject.layer import block_sums
+from stages.subject.layer import sweep_chunk, sweep_on_device
 from stages.subject.moments import Moments, from_powers, join, no_moments
 
 
 def of(values: np.ndarray) -> Moments:
     """Moments as a shard makes them, from float32 sums about the first row."""
-    shift = torch.from_numpy(values[0].astype(np.float32))
-    sums = sum(block_sums(torch.from_numpy(part.astype(np.float32)), shift) for part in np.split(values, 4))
-    return from_powers(len(values), shift.double().numpy(), sums[:4].numpy())  # type: ignore[index]  # sum() of tensors is a tensor
+    single = values.astype(np.float32)
+    _, sums = sweep_chunk(single.reshape(4, -1, single.shape[1]), single[0])
+    return from_powers(len(values), single[0].astype(np.float64), sums[:4])
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
@@ -39,3 +39,13 @@ def test_a_constant_neuron_has_no_skewness_and_no_kurtosis() -> None:
     assert (constant.variance == 0).all()
     assert np.isnan(constant.standardised(3)).all()
     assert np.isnan(constant.standardised(4)).all()
+
+
+def test_both_ways_to_sum_a_batch_agree() -> None:
+    values = np.random.default_rng(0).normal(0.2, 1.0, (9, 150, 5)).astype(np.float32)
+    shift = np.linspace(-1, 1, 5, dtype=np.float32)
+    maxima, sums = sweep_chunk(values, shift)
+    on_device, sums_on_device = sweep_on_device(torch.from_numpy(values), torch.from_numpy(shift))
+    np.testing.assert_array_equal(maxima, on_device.numpy())
+    np.testing.assert_allclose(sums, sums_on_device, rtol=1e-5, atol=1e-2)
+    np.testing.assert_array_equal(sums[4], (values > 0).sum(axis=(0, 1)))

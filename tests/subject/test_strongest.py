@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.subject.strongest import BARRED, excerpts_of, keys_of, merge, no_keys
+from stages.subject.strongest import candidates, excerpts_of, keys_of, merge, no_keys
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 9), st.integers(1, 4))
@@ -16,11 +16,12 @@ def test_streaming_keeps_what_a_full_sort_keeps(seed: int, top: int, batch: int,
     held = no_keys(neurons, top)
     for first in range(0, 30, batch):
         numbers = np.arange(first, min(30, first + batch))
-        keys = keys_of(maxima[:, numbers], numbers)
-        keys[barred[:, numbers]] = BARRED
+        strong = candidates(held, maxima[:, numbers].T)
+        strong[barred[:, numbers].T] = False
+        rows, arrived = np.nonzero(strong.T)
         before = held.copy()
-        changed = merge(held, keys)
-        before[changed.neurons, changed.places] = keys[changed.neurons, changed.arrived]
+        changed = merge(held, rows, keys_of(maxima[rows, numbers[arrived]], numbers[arrived]))
+        before[changed.neurons, changed.places] = keys_of(maxima[changed.neurons, changed.excerpts], changed.excerpts)
         np.testing.assert_array_equal(before, held)
     for neuron in range(neurons):
         free = np.flatnonzero(~barred[neuron])
@@ -33,9 +34,9 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     keys = keys_of(rng.normal(size=(5, 40)).astype(np.float16), np.arange(40))
     forward, backward = no_keys(5, 7), no_keys(5, 7)
     for part in np.split(keys, 8, axis=1):
-        merge(forward, part)
+        merge(forward, np.repeat(np.arange(5), 5), part.ravel())
     for part in np.split(keys, 4, axis=1)[::-1]:
-        merge(backward, part)
+        merge(backward, np.repeat(np.arange(5), 10), part.ravel())
     np.testing.assert_array_equal(np.sort(forward), np.sort(backward))
 
 

@@ -1,0 +1,52 @@
+"""A subject without a model: each layer's activations follow from the tokens, so that everything recorded can be computed densely."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.params import RecordParams
+from stages.subject.excerpts import Excerpts
+
+VOCABULARY = 40
+
+
+class MadeUp:
+    """Quacks like a Subject; layers may differ in width."""
+
+    def __init__(self, widths: Sequence[int] = (6, 9), seed: int = 0, scale: float = 1.0) -> None:
+        rng = np.random.default_rng(seed)
+        self.widths = tuple(widths)
+        self.sites = tuple(f"layer.{layer}" for layer in range(len(widths)))
+        self.vocabulary = [b"t%d" % token for token in range(VOCABULARY)]
+        self.by_token = [rng.normal(-0.5, scale, (VOCABULARY, width)).astype(np.float32) for width in widths]
+        for table in self.by_token:
+            table[:, 0] = -np.abs(table[:, 0])  # The first neuron of each layer never fires.
+        self.passes = 0
+
+    def dense(self, layer: int, tokens: np.ndarray) -> np.ndarray:
+        """float32 (excerpt, token, neuron)"""
+        length = tokens.shape[1]
+        return np.asarray(self.by_token[layer][tokens] * (1 + 0.1 * np.arange(length, dtype=np.float32))[:, None])
+
+    def activations(self, tokens: Tensor, layers: Sequence[int], visit: Any) -> None:
+        self.passes += 1
+        for layer in layers:
+            visit(layer, torch.from_numpy(self.dense(layer, tokens.numpy())))
+
+
+def made_up_excerpts(count: int = 700, length: int = 8, seed: int = 3) -> Excerpts:
+    rng = np.random.default_rng(seed)
+    tokens = (VOCABULARY * rng.random((count, length)) ** 2).astype(np.int32)
+    return Excerpts([f"d{i // 10}" for i in range(count)], np.arange(count, dtype=np.int32), tokens)
+
+
+def record_params(**changes: Any) -> RecordParams:
+    """Small numbers of everything."""
+    settings: dict[str, Any] = {
+        **{"seed": 0, "layers": "all", "neurons": "all", "excerpts": 700, "tokens": 8},
+        **{"top": 9, "random": 7, "per_split": 2, "table_tokens": 30},
+    }
+    return RecordParams.model_validate(settings | changes)
