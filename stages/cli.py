@@ -9,6 +9,7 @@ from stages.commands.export import export
 from stages.commands.import_ import import_
 from stages.commands.plan import plan
 from stages.commands.plots import plots
+from stages.commands.report import report
 from stages.commands.show import show
 from stages.commands.site import site
 from stages.commands.sync import sync
@@ -27,6 +28,7 @@ app.command()(view)
 app.command()(plan)
 app.add_typer(cache, name="cache")
 app.command()(site)
+app.command()(report)
 
 
 def main() -> None:

@@ -60,6 +60,8 @@ class Pages:
         yield "about"
         for kind, count in self.counts.items():
             yield from (f"{kind}/{number}" for number in range(count))
+        if self.mode == "report":
+            return
         yield "words"
         yield from (f"words/{number}" for number in range(self.word_shards()))
 
@@ -106,7 +108,7 @@ class Pages:
     def unavailable(self) -> str | None:
         """Why the model cannot be asked, or None; loads it."""
         if self.model is None:
-            return "written without the model" if self.mode == "site" else "this report comes without the model"
+            return "the pages were written without it"
         try:
             _ = self.model.weights
         except UserError as error:

@@ -1,8 +1,9 @@
 """A result to look at: recordings, and one or two variants of explanations, simulations and scores on them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,9 @@ class Variant:
     """Per column of SCORES; NaN where undefined."""
     statuses: Int[np.ndarray, " neuron"]
     """Code of the first thing that went wrong: the explanation's status unless ok, else the score's; -1 where the neuron is missing."""
+
+    metrics: dict[str, Any]
+    """What score committed; empty where it is not at hand."""
 
     def texts(self, rows: Int[np.ndarray, " row"]) -> list[str | None]:
         """The explanations of these neurons, None where there is none."""
@@ -86,15 +90,37 @@ class Result:
         return Shown(np.concatenate([score, top, random]), groups)
 
 
-def open_result(folder: Path, others: dict[str, Path] | None = None) -> Result:
+class Files(NamedTuple):
+    """Where the parts of a result lie."""
+
+    recordings: Path
+    explanations: Path
+    simulations: Path
+    scores: Path
+    metrics: Path | None
+    """The folder of score.json, where there is one."""
+
+
+def files_in(folder: Path) -> Files:
+    """The parts in a folder that holds data/, or is it."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name the one that holds data/, where `dvc repro` ran")
+    inside = (folder / "data").is_dir()
+    data = folder / "data" if inside else folder
+    metrics = folder / "metrics" if inside else None
+    return Files(data / "recordings", data / "explanations.parquet", data / "simulations", data / "scores.parquet", metrics)
+
+
+def open_result(folder: Path | Files, others: dict[str, Path] | None = None) -> Result:
     """Open the result in a folder that holds data/, and other variants of it; raises UserError when there is nothing to see."""
-    recordings = read_recordings(data(folder) / "recordings")
+    files = folder if isinstance(folder, Files) else files_in(folder)
+    recordings = read_recordings(files.recordings)
     if not len(recordings):
-        raise UserError(f"{data(folder) / 'recordings'} holds no neuron; raise record.neurons in params.yaml and run `dvc repro`")
-    variants = [open_variant("this result", folder, recordings)]
+        raise UserError(f"{files.recordings} holds no neuron; raise record.neurons in params.yaml and run `dvc repro`")
+    variants = [open_variant("this result", files, recordings)]
     for name, other in (others or {}).items():
-        same_excerpts(recordings, other)
-        variants.append(open_variant(name, other, recordings))
+        same_excerpts(recordings, files_in(other).recordings)
+        variants.append(open_variant(name, files_in(other), recordings))
     return Result(subject_name(recordings.about.get("subject")), recordings, tuple(variants), np.arange(len(recordings)))
 
 
@@ -121,32 +147,24 @@ def named(others: list[str]) -> dict[str, Path]:
     return {name: Path(folder) for name, folder in pairs}
 
 
-def data(folder: Path) -> Path:
-    """The folder of the artifacts: `folder` or its data/."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; name the one that holds data/, where `dvc repro` ran")
-    return folder / "data" if (folder / "data").is_dir() else folder
-
-
 def same_excerpts(recordings: Recordings, other: Path) -> None:
     """Raise UserError unless the other result was made from the same recordings: only then can both be shown on the same excerpts."""
-    found = read_recordings(data(other) / "recordings")
+    found = read_recordings(other)
     same = found.slots == recordings.slots and np.array_equal(found.corpus, recordings.corpus)
     same = same and np.array_equal(found.layers, recordings.layers) and np.array_equal(found.indices, recordings.indices)
     if not same or not np.array_equal(found.excerpts, recordings.excerpts):
-        raise UserError(f"{other} was made from other recordings; compare results whose subject, corpus and record params are equal")
+        raise UserError(f"{other} holds other recordings; compare results whose subject, corpus and record params are equal")
 
 
-def open_variant(name: str, folder: Path, recordings: Recordings) -> Variant:
+def open_variant(name: str, files: Files, recordings: Recordings) -> Variant:
     """Read one set of explanations, simulations and scores and line them up with the recordings."""
-    place = data(folder)
-    explanations = read_table(place / "explanations.parquet", explained.SCHEMA, explained.VERSION)
-    simulations = read_simulations(place / "simulations")
-    scores = read_scores(place / "scores.parquet")
+    explanations = read_table(files.explanations, explained.SCHEMA, explained.VERSION)
+    simulations = read_simulations(files.simulations)
+    scores = read_scores(files.scores)
     explanation_rows = aligned(recordings, explanations["layer"].to_numpy(), explanations["neuron"].to_numpy())
     score_rows = aligned(recordings, scores["layer"].to_numpy(), scores["neuron"].to_numpy())
     if simulations.levels.shape[2] != recordings.corpus.shape[1] or int(simulations.slots.max(initial=-1)) >= len(recordings.slots):
-        raise UserError(f"{place / 'simulations'} does not fit the recordings; run `dvc repro`")
+        raise UserError(f"{files.simulations} does not fit the recordings; run `dvc repro`")
     return Variant(
         name=name,
         explanations=explanations,
@@ -155,7 +173,17 @@ def open_variant(name: str, folder: Path, recordings: Recordings) -> Variant:
         simulation_rows=aligned(recordings, np.asarray(simulations.layers), np.asarray(simulations.indices)),
         scores={column: floats(scores[column], score_rows) for column in SCORES},
         statuses=first_fault(codes(explanations["status"], explanation_rows), codes(scores["status"], score_rows)),
+        metrics=committed(files.metrics / "score.json") if files.metrics else {},
     )
+
+
+def committed(path: Path) -> dict[str, Any]:
+    """metrics/score.json; empty where it is missing or broken: it only refines what the scores tell."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def aligned(recordings: Recordings, layers: np.ndarray, indices: np.ndarray) -> Int[np.ndarray, " neuron"]:

@@ -13,6 +13,7 @@ EDGES = np.linspace(-1, 1, 41)
 """Of the score histograms."""
 GOOD = 0.8
 UNEXPLAINED = 0.2
+MEANS = ("top_and_random", "random_only", "top_only", "token_table", "control")
 LISTED = 12
 MEANINGS = {
     Status.OK: "scored",
@@ -29,30 +30,32 @@ MEANINGS = {
 
 def summary(result: Result, variant: Variant) -> dict[str, Any]:
     """What the overview shows of one variant, over all recorded neurons."""
-    score = variant.scores["top_and_random"]
+    scored = variant.statuses == CODES.index(Status.OK)
+    scores = {column: np.where(scored, values, np.float32(np.nan)) for column, values in variant.scores.items()}
+    score = scores["top_and_random"]
     counts = np.bincount(variant.statuses + 1, minlength=len(CODES) + 1)
     return {
         "name": variant.name,
         "method": variant.simulations.method,
         "neurons": len(score),
-        "scored": int(np.isfinite(score).sum()),
+        "scored": int(scored.sum()),
         "statuses": [int(c) for c in counts],
-        "means": {
-            column: mean(variant.scores[column]) for column in ("top_and_random", "random_only", "top_only", "token_table", "control")
-        },
+        "means": {column: mean(scores[column], variant.metrics.get(column)) for column in MEANS},
         "shares": [[bar, share_above(score, bar)] for bar in (GOOD, 0.7, 0.5)],
-        "histograms": {column: histogram(variant.scores[column]) for column in ("top_and_random", "token_table", "control")},
+        "histograms": {column: histogram(scores[column]) for column in ("top_and_random", "token_table", "control")},
         "layers": by_layer(result.recordings.layers, score),
     }
 
 
-def mean(values: Float32[np.ndarray, " neuron"]) -> dict[str, float | int | None]:
-    """Mean over the neurons that have the score, with a 95 % interval from its standard error."""
+def mean(values: Float32[np.ndarray, " neuron"], committed: Any = None) -> dict[str, float | int | None]:
+    """Mean over the neurons that have the score, with the 95 % interval of metrics/ where that is of the same mean, else from its error."""
     there = values[np.isfinite(values)].astype(np.float64)
     if not len(there):
         return {"mean": None, "low": None, "high": None, "count": 0}
     half = 1.96 * there.std(ddof=1) / np.sqrt(len(there)) if len(there) > 1 else np.nan
     low, middle, high = rounded(np.array([there.mean() - half, there.mean(), there.mean() + half]))
+    if isinstance(committed, dict) and committed.get("ci_low") is not None and abs((committed.get("mean") or 0.0) - there.mean()) < 1e-3:
+        low, high = committed["ci_low"], committed["ci_high"]
     return {"mean": middle, "low": low, "high": high, "count": len(there)}
 
 

@@ -1,10 +1,14 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from stages.artifacts.recordings import read_recordings
+from stages.viewer.pages import Pages
+from stages.viewer.result import open_result
 from tests.viewer.conftest import ready
-from tests.viewer.made_up import HOSTILE
+from tests.viewer.made_up import HOSTILE, write_variant
 
 
 def test_the_overview_opens_from_a_file(page: Page, small_site: Path) -> None:
@@ -152,7 +156,7 @@ def test_related_neurons_and_tokens_by_weight_come_with_links(page: Page, model_
 
 def test_without_the_model_the_page_says_so(page: Page, small_site: Path) -> None:
     ready(page, f"{(small_site / 'index.html').as_uri()}#/neuron/L0.N0")
-    expect(page.locator("main")).to_contain_text("The model is not at hand: written without the model.")
+    expect(page.locator("main")).to_contain_text("The model is not at hand: the pages were written without it.")
     page.goto(f"{(small_site / 'index.html').as_uri()}#/?by=meaning&q=river")
     expect(page.get_by_role("status")).to_contain_text("Search by meaning needs the model")
 
@@ -197,3 +201,23 @@ def test_a_text_of_ten_thousand_tokens_is_refused_in_words(page: Page, model_vie
 def test_a_static_site_says_that_texts_need_a_server(page: Page, small_site: Path) -> None:
     ready(page, f"{(small_site / 'index.html').as_uri()}#/text")
     expect(page.locator(".notice")).to_contain_text("neurogloss view")
+
+
+def test_two_results_are_shown_on_the_same_excerpts(
+    page: Page, small_result: Path, view_server: Callable[[Pages], str], tmp_path: Path
+) -> None:
+    shutil.copytree(small_result, tmp_path / "other")
+    write_variant(tmp_path / "other", read_recordings(tmp_path / "other/data/recordings"), 7, ["another explanation"])
+    address = view_server(Pages(open_result(small_result, {"other": tmp_path / "other"}), "view"))
+    ready(page, f"{address}#/neuron/L0.N6")
+    expect(page.locator(".explanation")).to_have_count(2)
+    expect(page.locator(".explanation").nth(1)).to_contain_text("another explanation")
+    card = page.locator(".excerpt").nth(2)
+    assert [line.split("\n")[0] for line in card.locator(".line").all_inner_texts()] == ["real", "simulated A", "simulated B"]
+    page.get_by_role("button", name="Overlay").click()
+    assert card.locator(".line.overlay").count() == 2
+    card.locator(".t").nth(2).hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("simulated B")
+    page.goto(address)
+    expect(page.get_by_role("columnheader", name="Score B")).to_be_visible()
+    assert page.locator(".tiles").count() == 2

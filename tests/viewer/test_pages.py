@@ -121,5 +121,5 @@ def test_a_folder_without_a_result_is_named(tmp_path: Path) -> None:
 
 def test_variants_must_share_their_recordings(small_result: Path, tmp_path: Path) -> None:
     other = small(tmp_path, per_layer=5)
-    with pytest.raises(UserError, match="made from other recordings"):
+    with pytest.raises(UserError, match="holds other recordings"):
         open_result(small_result, {"other": other})

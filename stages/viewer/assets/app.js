@@ -5,6 +5,17 @@
   const main = document.getElementById("main"), tip = document.getElementById("tip");
   let wanted = 0, shown = null;
 
+  // Where the address cannot change, as in the frame of an artifact pane, it is kept here.
+  const framed = !["http:", "https:", "file:"].includes(location.protocol);
+  let kept = "";
+  const address = () => (framed ? kept : location.hash) || "#/";
+  const placed = () => store.layers && store.parse(unescaped(address().split("/")[2] ?? ""));
+  function go(hash) {
+    if (!framed) return (location.hash = hash);
+    kept = hash;
+    route();
+  }
+
   neurogloss.showTip = (x, y, lines, below) => {
     tip.replaceChildren(...lines.map((text, i) => el(i ? "div" : "strong", {}, text)));
     tip.hidden = false;
@@ -17,7 +28,8 @@
 
   // The address, without a new entry in the history and without showing the page again.
   neurogloss.replaceHash = (hash) => {
-    if (hash === (location.hash || "#/")) return;
+    if (hash === address()) return;
+    if (framed) return (kept = shown = hash);
     try {
       history.replaceState(null, "", hash);
     } catch {
@@ -25,7 +37,7 @@
     }
     shown = hash;
   };
-  neurogloss.current = (_, page) => store.parse((location.hash.split("/")[2] ?? "")) && store.page(...Object.values(store.parse(location.hash.split("/")[2]))) === page;
+  neurogloss.framed = framed;
 
   function theme() {
     const remembered = (value) => {
@@ -48,23 +60,24 @@
   }
 
   function bar() {
-    const jump = el("input", { type: "text", "aria-label": "Go to neuron", placeholder: "L5.N131", size: "10", maxlength: "40", autocomplete: "off", spellcheck: "false" });
-    const go = (event) => {
-      event.preventDefault();
-      if (jump.value.trim()) location.hash = `#/neuron/${encodeURIComponent(jump.value.trim())}`;
+    const jump = el("input", { type: "text", "aria-label": "Go to neuron", placeholder: "L5.N131", size: "10", maxlength: "40", autocomplete: "off", spellcheck: "false", onkeydown: (event) => jumped(event) });
+    // No form: a sandboxed report may not submit one.
+    const jumped = (event) => {
+      if (event.key !== "Enter") return;
+      if (jump.value.trim()) go(`#/neuron/${encodeURIComponent(jump.value.trim())}`);
       jump.value = "";
     };
     document.getElementById("bar").replaceChildren(
       el("a", { class: "brand", href: "#/" }, el("span", { class: "mark", "aria-hidden": "true" }), "neurogloss"),
       el("nav", { "aria-label": "Pages" }, el("a", { href: "#/", "data-page": "" }, "Neurons"), neurogloss.text ? el("a", { href: "#/text", "data-page": "text" }, "Text") : null),
-      el("form", { class: "jump", onsubmit: go }, jump),
+      el("div", { class: "jump" }, jump),
       theme(),
     );
   }
 
   async function route() {
     const turn = ++wanted;
-    const hash = location.hash || "#/";
+    const hash = address();
     if (hash === shown) return;
     const [path, query] = hash.slice(1).split("?");
     const [, kind, rest] = path.split("/");
@@ -73,7 +86,7 @@
     document.querySelectorAll("#bar nav a").forEach((link) => (link.dataset.page === (kind === "neuron" ? "" : kind) ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current")));
     try {
       let title;
-      if (kind === "neuron") title = await neurogloss.neuron(main, unescaped(rest ?? ""));
+      if (kind === "neuron") title = await neurogloss.neuron(main, unescaped(rest ?? ""), () => turn === wanted);
       else if (kind === "text" && neurogloss.text) title = await neurogloss.text(main, new URLSearchParams(query));
       else title = await neurogloss.overview(main, new URLSearchParams(query));
       if (turn !== wanted || title === null) return;
@@ -103,14 +116,20 @@
   // Left and right: neuron; with shift, up and down: layer. Plain up and down scroll.
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea, [contenteditable]")) return;
-    const place = store.layers && store.parse(unescaped(location.hash.split("/")[2] ?? ""));
+    const place = placed();
     const page = place ? store.page(place.layer, place.neuron) : -1;
     if (page < 0) return;
     const steps = event.shiftKey ? { ArrowUp: () => store.beside(page, -1), ArrowDown: () => store.beside(page, 1) } : { ArrowLeft: () => page - 1, ArrowRight: () => page + 1 };
     const to = steps[event.key]?.() ?? -1;
     if (to < 0 || to >= store.about.pages) return;
     event.preventDefault();
-    location.hash = store.href(to);
+    go(store.href(to));
+  });
+  document.addEventListener("click", (event) => {
+    const link = framed && event.target.closest?.("a[href^='#/']");
+    if (!link) return;
+    event.preventDefault();
+    go(link.getAttribute("href"));
   });
 
   async function start() {

@@ -101,11 +101,11 @@
       link(page + 1, "neuron →", "Next neuron", "→"),
       link(store.beside(page, -1), "↑ layer", "Previous layer", "shift ↑"),
       link(store.beside(page, 1), "↓ layer", "Next layer", "shift ↓"),
-      copied,
+      neurogloss.framed ? null : copied,
     );
   }
 
-  async function neuron(main, name) {
+  async function neuron(main, name, current) {
     const place = store.parse(name);
     const page = place ? store.page(place.layer, place.neuron) : -1;
     if (page < 0) {
@@ -114,7 +114,7 @@
     }
     const { layer, neuron: index } = store.place(page);
     const found = await opened(page);
-    if (!neurogloss.current(main, page)) return null;
+    if (!current()) return null; // another page was asked for meanwhile
     const several = store.about.variants.length > 1, names = store.about.variants.map((variant) => variant.name);
     const most = found.tokens[0]?.[1];
     fill(

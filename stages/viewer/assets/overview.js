@@ -116,10 +116,10 @@
     const statuses = store.about.statuses.map(([name], code) => [code, name.replaceAll("_", " ")]).filter(([code]) => present.has(code - 1));
     const bound = (key, label) => input(key, label, "narrow", { type: "number", min: "-1", max: "1", step: "0.1", placeholder: key === "min" ? "−1" : "1" });
     return el(
-      "form",
-      { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      input("q", "Search explanations", "wide", { type: "search", placeholder: "words, a meaning, or L5.N131", autocomplete: "off", spellcheck: "false", maxlength: "300" }),
-      select("by", "Search by", [["words", "words"], ["meaning", "meaning"]]),
+      "div",
+      { class: "filters", role: "search" },
+      input("q", "Search explanations", "wide", { type: "search", placeholder: store.about.mode === "report" ? "words, or L5.N131" : "words, a meaning, or L5.N131", autocomplete: "off", spellcheck: "false", maxlength: "300" }),
+      store.about.mode === "report" ? null : select("by", "Search by", [["words", "words"], ["meaning", "meaning"]]),
       select("layer", "Layer", [["", "all layers"], ...store.layers.map(({ layer }) => [layer, `layer ${layer}`])]),
       select("status", "Status", [["", "all"], ...statuses]),
       bound("min", "Score from"),
@@ -159,7 +159,8 @@
     }
     holder.append(controls(rows, state, update));
     update();
-    return { section: el("section", { class: "card browse", id: "browse" }, el("h2", {}, "All neurons"), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
+    const { about } = store;
+    return { section: el("section", { class: "card browse", id: "browse" }, el("h2", {}, about.pages < about.recorded ? "Neurons in this report" : "All neurons"), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
   }
 
   async function overview(main, query) {
@@ -176,7 +177,7 @@
     fill(
       main,
       el("h1", {}, "How well are the neurons of ", foreign(about.name, { class: "subject" }), " explained?"),
-      about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${count(about.recorded)} neurons; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. \`neurogloss view\` shows every one.`),
+      about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${count(about.recorded)} neurons; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
       about.variants.map((one) => [about.variants.length > 1 && el("h2", { class: "which" }, foreign(one.name)), tiles(one)]),
       el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(variant, about.edges)), el("section", { class: "card" }, charts.strips(variant, about.edges, choose))),
       lists(rows),

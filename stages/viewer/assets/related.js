@@ -29,6 +29,7 @@
   const waiting = (text) => el("p", { class: "empty", role: "status" }, text);
 
   function related(page) {
+    if (store.about.mode === "report") return el("p", { class: "note" }, "Similar and connected neurons are shown by ", el("code", {}, "neurogloss view"), ".");
     const number = Math.floor(page / store.about.block);
     const likeness = (value) => score(value);
     const weight = (value) => amount(value);

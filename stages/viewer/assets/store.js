@@ -85,7 +85,7 @@
     const texts = await vocabulary;
     return wanted.map((row) => {
       const part = parts.get(Math.floor(row / size));
-      const local = row % size;
+      const local = part.rows ? part.rows[row] : row % size;
       const ids = part.ids.subarray(local * tokens, (local + 1) * tokens);
       return {
         document: part.documents[part.document[local]],

@@ -2,6 +2,7 @@
 "use strict";
 {
   const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
+  const FAINT = 0.5; // levels below are listed only as the strongest of their layer
   const EXAMPLE = "In the winter of 1812 the emperor's army crossed the frozen river, and fewer than 40,000 soldiers came home.";
   let last = { text: EXAMPLE, found: null, at: -1 };
 
@@ -30,6 +31,7 @@
   function ranked(found, at) {
     return found.layers
       .map((one) => ({ layer: one.layer, neurons: Array.from({ length: found.kept }, (_, k) => [one.pages[at * found.kept + k], one.levels[at * found.kept + k]]).filter(([page]) => page >= 0) }))
+      .map((one) => ({ ...one, neurons: one.neurons.filter(([, level], k) => level >= (k ? FAINT : FAINT / 10)) }))
       .filter((one) => one.neurons.length);
   }
 
@@ -38,7 +40,7 @@
     const layers = ranked(found, at);
     fill(
       panel,
-      el("h2", {}, "Neurons on ", foreign(found.tokens[at] || "∅", { class: "token-name" })),
+      el("h2", {}, "Neurons on ", foreign(found.tokens[at].replace(/ /g, "␣") || "∅", { class: "token-name" })),
       el("p", { class: "note" }, "Strongest explained neurons of each layer, by how near they come to their own peak (level 10). Figures: level, score of the explanation."),
       layers.length
         ? el("div", { class: "by-layer" }, layers.map((one) => el("section", { class: "layer" }, el("h3", {}, `Layer ${one.layer}`), el("ul", { class: "near" }, one.neurons.map(([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${level.toFixed(1)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" })))))))
@@ -65,16 +67,15 @@
 
   async function text(main) {
     if (store.about.mode !== "view") {
-      fill(main, el("h1", {}, "Text"), el("p", { class: "notice" }, "To run the model on a text of yours, this page needs a server: run `neurogloss view` in the folder of the result."));
+      fill(main, el("h1", {}, "Text"), el("p", { class: "notice" }, "To run the model on a text of yours, this page needs a server: run ", el("code", {}, "neurogloss view"), " in the folder of the result."));
       return "Text";
     }
     const rows = await store.rows();
     const area = el("textarea", { id: "typed", rows: "3", maxlength: "200000", spellcheck: "false" });
     area.value = last.text;
     const place = el("div", { class: "typed" });
-    const button = el("button", { type: "submit" }, "Run");
-    async function run(event) {
-      event?.preventDefault();
+    const button = el("button", { type: "button", onclick: () => run() }, "Run");
+    async function run() {
       button.disabled = true;
       fill(place, el("p", { class: "empty", role: "status" }, "The model reads; the first time it has to be loaded …"));
       try {
@@ -87,8 +88,8 @@
       }
       button.disabled = false;
     }
-    area.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run(event));
-    fill(main, el("h1", {}, "Which neurons does a text wake?"), el("form", { class: "ask", onsubmit: run }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
+    area.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run());
+    fill(main, el("h1", {}, "Which neurons does a text wake?"), el("div", { class: "ask" }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
     if (last.found) shown(place, last.found, rows);
     return "Text";
   }
