@@ -21,7 +21,7 @@ from stages.llm.cache import Cache, Kept, cache_file
 from stages.llm.drive import Arrived
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request
-from stages.llm.usage import Tally, cost_usd, total, used, write_usage
+from stages.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
 from stages.params import ModelParams
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class CachedClient:
         self.open_provider = open_provider
         self.provider: Provider | None = None
         self.refresh = machine.flag("REFRESH")
+        self.price_share = BATCH_PRICE if model.provider == "openai" and machine.flag("BATCH") else 1.0
         self.tally = Tally()
 
     def opened(self) -> Provider:
@@ -132,7 +133,7 @@ class CachedClient:
 
         def arrived(index: int, answer: Answer, seconds: float) -> None:
             known[keys[index]] = answer
-            usd = cost_usd(used(answer), self.model.price)
+            usd = self.price_share * cost_usd(used(answer), self.model.price)
             if isinstance(answer, Reply | PaidError):
                 self.cache.keep(keys[index], Kept(self.name, answer, usd, seconds), replace=self.refresh)
             self.tally.paid = total(self.tally.paid, used(answer))

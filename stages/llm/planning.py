@@ -14,11 +14,9 @@ from stages.llm.capabilities import Known
 from stages.llm.endpoint import endpoint
 from stages.llm.request import Answer, Capability, Client, Reply, Request, failure
 from stages.llm.tokens import TokenCounter, counter
-from stages.llm.usage import worst_usd
+from stages.llm.usage import BATCH_PRICE, worst_usd
 from stages.params import ModelParams
 
-BATCH_PRICE = 0.5
-"""Of the usual one, through OpenAI's batch API."""
 RECENT = 500
 """Replies whose median time is the observed rate."""
 

@@ -25,6 +25,8 @@ from stages.llm.request import Answer, PaidError, Reply, Usage
 from stages.params import Price
 
 SCHEMA, VERSION = "neurogloss.usage", 1
+BATCH_PRICE = 0.5
+"""Of the usual one, through OpenAI's batch API."""
 
 
 @dataclass(slots=True)

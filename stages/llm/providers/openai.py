@@ -18,6 +18,7 @@ from stages.llm.capabilities import Known, probe
 from stages.llm.drive import Arrived, Driver, Said
 from stages.llm.endpoint import Endpoint, endpoint
 from stages.llm.faults import Fault, fault
+from stages.llm.providers.openai_batch import Batches
 from stages.llm.request import Answer, Capability, Request
 from stages.llm.tokens import ESTIMATE, openai_counter
 from stages.params import ModelParams
@@ -106,8 +107,16 @@ class OpenAIProvider:
         self.connection = Connection(model, place, self.known)
         self.connection.heard = self.driver.pace.answered
         self.runner = asyncio.Runner()
+        self.batches = Batches(self.connection.api, self.driver, self.known, cache) if machine.flag("BATCH") else None
 
     def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Ask all, through batches where BATCH=1 says so."""
+        if self.batches is not None:
+            self.runner.run(self.batches.answer_each(requests, arrived))
+        else:
+            self.answer_now(requests, arrived)
+
+    def answer_now(self, requests: list[Request], arrived: Arrived) -> None:
         """Ask all; raises the UserError that ended it, or KeyboardInterrupt, after what was under way has arrived."""
         self.runner.run(self.driver.drive(self.connection, requests, arrived))
         self.driver.check()
@@ -122,9 +131,9 @@ class OpenAIProvider:
         return known
 
     def ask_one(self, request: Request) -> Answer:
-        """One answer; UserError as `answer_each` raises it."""
+        """One answer; UserError as `answer_now` raises it."""
         found: list[Answer] = []
-        self.answer_each([request], lambda index, said, seconds: found.append(said))
+        self.answer_now([request], lambda index, said, seconds: found.append(said))
         return found[0]
 
     def close(self) -> None:

@@ -1,0 +1,136 @@
+import asyncio
+
+import pytest
+
+from stages.errors import ProviderError, UserError
+from stages.llm.cache import Cache
+from stages.llm.client import open_client
+from stages.llm.providers.openai_batch import Batches
+from stages.llm.request import Answer, Reply
+from stages.llm.usage import read_usage
+from tests.llm.asking import model, question, questions
+from tests.llm.batches import BatchServer
+from tests.llm.server import Call, Play, Server
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
+    monkeypatch.setenv("BATCH", "1")
+    monkeypatch.setattr("stages.llm.providers.openai_batch.FIRST_POLL_S", 0.01)
+    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.5)
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]  # a function
+    def ask(server: Server, requests: list) -> list[Answer]:  # type: ignore[type-arg]  # of requests
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model(), stage="explain") as client:
+            return client.ask(requests, "")
+
+    return ask
+
+
+def test_a_batch_gives_the_same_answers_for_half_the_price(ask, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    asked = [*questions(7), question("", messages=(), prompt="the\tunknown\n", echo="unknown", max_tokens=0)]
+    with BatchServer() as server:
+        batched = ask(server, asked)
+        assert server.made() == ["/v1/files", "/v1/batches", "/v1/files", "/v1/batches"]
+        assert {batch["endpoint"] for batch in server.batches.values()} == {"/v1/chat/completions", "/v1/completions"}
+    half = read_usage("explain")
+    monkeypatch.delenv("BATCH")
+    monkeypatch.setenv("REFRESH", "1")
+    with Server() as server:
+        assert ask(server, asked) == batched
+        assert all(isinstance(answer, Reply) for answer in batched)
+    full = read_usage("explain")
+    assert half is not None and full is not None
+    assert half["cost_usd"] == pytest.approx(full["cost_usd"] / 2)
+
+
+def test_a_run_that_ended_while_waiting_collects_its_batch(ask, monkeypatch: pytest.MonkeyPatch, cache: Cache) -> None:  # type: ignore[no-untyped-def]
+    with BatchServer(polls=4) as server:
+        looked = server.batch
+
+        def stop(call: Call, parts: list[str]):  # type: ignore[no-untyped-def]
+            if len(server.looks) and len(cache.run("SELECT id FROM batches")) == 1 and sum(server.looks.values()) == 2:
+                raise ConnectionError
+            return looked(call, parts)
+
+        monkeypatch.setattr(server, "batch", stop)
+        monkeypatch.setattr("stages.llm.providers.openai_batch.TRIES", 1)
+        with pytest.raises(UserError, match="the connection broke"):
+            ask(server, questions(3))
+        assert len(cache.run("SELECT id FROM batches")) == 1
+        monkeypatch.setattr(server, "batch", looked)
+        # Now with one question more: the known ones are waited for, the other is sent.
+        answers = ask(server, questions(4))
+        assert all(isinstance(answer, Reply) for answer in answers)
+        assert server.made().count("/v1/batches") == 2
+        assert [len(server.files[batch["input_file_id"]].splitlines()) for batch in server.batches.values()] == [3, 1]
+    assert not cache.run("SELECT id FROM batches")
+
+
+def test_a_batch_made_just_before_the_end_is_found_again(ask, cache: Cache) -> None:  # type: ignore[no-untyped-def]
+    with BatchServer() as server:
+        ask(server, questions(3))
+        cache.change("DELETE FROM replies")
+        assert all(isinstance(answer, Reply) for answer in ask(server, questions(3)))
+        assert server.made().count("/v1/batches") == 1
+
+
+def test_making_a_batch_whose_answer_got_lost_makes_no_second_one(ask) -> None:  # type: ignore[no-untyped-def]
+    dropped = []
+
+    with BatchServer() as server:
+
+        def plays(number: int, call: Call) -> Play | None:
+            if call.method == "POST" and call.path.endswith("/batches") and not dropped:
+                dropped.append(server.answer(call))
+                return Play(fault="drop")
+            return None
+
+        server.plays = plays
+        assert all(isinstance(answer, Reply) for answer in ask(server, questions(3)))
+        assert len(dropped) == len(server.batches) == 1
+
+
+def test_what_a_batch_did_not_answer_has_a_status_and_is_asked_anew(ask) -> None:  # type: ignore[no-untyped-def]
+    with BatchServer(ends="expired") as server:
+        answers = ask(server, questions(6))
+        assert sorted(answer.status if isinstance(answer, ProviderError) else "ok" for answer in answers) == ["ok"] * 3 + ["unanswered"] * 3
+        server.ends = "completed"
+        assert all(isinstance(answer, Reply) for answer in ask(server, questions(6)))
+        assert [len(server.files[batch["input_file_id"]].splitlines()) for batch in server.batches.values()] == [6, 3]
+
+
+def test_single_failures_have_their_statuses(ask) -> None:  # type: ignore[no-untyped-def]
+    broken = {1: (400, "this model's maximum context length is 10 tokens"), 2: (500, "oops")}
+    with BatchServer(broken=broken) as server:
+        answers = ask(server, questions(4))
+    assert [answer.status if isinstance(answer, ProviderError) else "ok" for answer in answers] == ["ok", "too_long", "unanswered", "ok"]
+
+
+def test_a_batch_that_fails_as_a_whole_is_one_line(ask, cache: Cache) -> None:  # type: ignore[no-untyped-def]
+    with BatchServer(ends="failed") as server, pytest.raises(UserError, match="batch batch_0: line 1: no such model"):
+        ask(server, questions(2))
+    assert not cache.run("SELECT id FROM batches")
+
+
+def test_a_budget_holds_for_a_batch(ask, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("NEUROGLOSS_BUDGET_USD", "0.000001")
+    with BatchServer() as server:
+        with pytest.raises(UserError, match="the budget of"):
+            ask(server, questions(2))
+        assert not server.made()
+
+
+def test_an_interrupted_wait_says_how_to_go_on(ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:  # type: ignore[no-untyped-def]
+    async def interrupt(batches: Batches, batch: str) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Batches, "finished", interrupt)
+    with BatchServer() as server, pytest.raises(asyncio.CancelledError):
+        ask(server, questions(2))
+    assert "run again with BATCH=1 to collect them" in caplog.text
