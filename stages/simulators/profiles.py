@@ -23,7 +23,7 @@ from stages.params import ModelParams
 from stages.prompts import ListPrompt, fill
 
 logger = logging.getLogger(__name__)
-BATCH = 64
+BATCH = 32
 """Phrases in one forward pass; a constant, because the last bits of a gain depend on it."""
 
 
@@ -49,16 +49,19 @@ class Gains:
         return self.loaded
 
     def of(self, phrases: Sequence[str]) -> Float16[np.ndarray, "phrase token"]:
-        """One row per phrase, one column per token id. Phrases not met before are run in a fixed order, longest last."""
-        wanted = sorted(set(phrases))
+        """One row per phrase, one column per token id."""
+        self.learn(phrases)
         with self.store() as store:
-            known = dict(rows(store, wanted))
-            missing = [phrase for phrase in wanted if phrase not in known]
-            if missing:
-                for phrase, row in self.run(missing):
-                    store.execute("INSERT OR IGNORE INTO gains VALUES (?, ?)", (phrase, row.tobytes()))
-                    known[phrase] = row
+            known = dict(rows(store, sorted(set(phrases))))
         return np.stack([known[phrase] for phrase in phrases])
+
+    def learn(self, phrases: Sequence[str]) -> None:
+        """Run the phrases that were not met before; each is kept the moment its batch is done."""
+        with self.store() as store:
+            wanted = sorted(set(phrases))
+            known = met(store, wanted)
+            for phrase, row in self.run([phrase for phrase in wanted if phrase not in known]):
+                store.execute("INSERT OR IGNORE INTO gains VALUES (?, ?)", (phrase, row.tobytes()))
 
     def pieces(self) -> list[bytes]:
         """Bytes of every token id of the model."""
@@ -101,47 +104,78 @@ class Gains:
             raise UserError(f"cannot keep profiles in {path} ({error}); set NEUROGLOSS_CACHE to a folder that can be written") from error
 
     def run(self, phrases: list[str]) -> Iterator[tuple[str, Float16[np.ndarray, " token"]]]:
-        """Compute gains; prompts of equal length go in one batch, so nothing is padded."""
+        """Compute gains. Prompts of equal length go in one batch, so nothing is padded; the text before the phrase is computed once.
+
+        Every batch has `BATCH` rows, the last of them repeated where phrases run out: so a gain does not depend on what else is asked.
+        """
+        if not phrases:
+            return
         import torch
         from tqdm import tqdm
 
-        _, tokenizer = self.open()
-        torch.set_num_threads(machine.threads())
-        with torch.inference_mode():
-            base = self.next_token(torch.tensor([self.ids(tokenizer, self.prompt.nothing)]))[0]
-            prompts = {phrase: self.ids(tokenizer, phrase) for phrase in phrases}
-            with tqdm(total=len(phrases), desc="reading phrases", unit="phrase", delay=1, leave=False) as bar:
-                for length in sorted({len(ids) for ids in prompts.values()}):
-                    alike = [phrase for phrase in phrases if len(prompts[phrase]) == length]
-                    for start in range(0, len(alike), BATCH):
-                        part = alike[start : start + BATCH]
-                        gains = self.next_token(torch.tensor([prompts[phrase] for phrase in part])) - base
-                        yield from zip(part, gains.to(torch.float16).cpu().numpy(), strict=True)
-                        bar.update(len(part))
+        from stages.llm.providers.local_prefixes import Prefixes
 
-    def ids(self, tokenizer: Any, phrase: str) -> list[int]:
-        """Token ids of the prompt with the phrase in it, after BOS where the tokenizer has one."""
+        network, tokenizer = self.open()
+        torch.set_num_threads(machine.threads())
+        prefixes = Prefixes(network)
+        head = self.ids(tokenizer, self.prompt.text.split("{explanation}")[0].rstrip(), template=False)
+        prompts = {phrase: self.ids(tokenizer, phrase) for phrase in [self.prompt.nothing, *phrases]}
+        base = next(iter(self.next_token(prefixes, head, [prompts[self.prompt.nothing]])))
+        with tqdm(total=len(phrases), desc="reading phrases", unit="phrase", delay=1, leave=False) as bar:
+            shapes = {phrase: (len(prompts[phrase]), begins(prompts[phrase], head)) for phrase in phrases}
+            for shape in sorted(set(shapes.values())):
+                alike = [phrase for phrase in phrases if shapes[phrase] == shape]
+                for start in range(0, len(alike), BATCH):
+                    part = alike[start : start + BATCH]
+                    found = self.next_token(prefixes, head, [prompts[phrase] for phrase in part])
+                    yield from zip(part, (found - base).to(torch.float16).cpu().numpy(), strict=True)
+                    bar.update(len(part))
+
+    def ids(self, tokenizer: Any, phrase: str, template: bool = True) -> list[int]:
+        """Token ids of the prompt with the phrase in it (or of the bare text), after BOS where the tokenizer has one."""
         begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        ids = begin + list(tokenizer(fill(self.prompt.text, explanation=phrase), add_special_tokens=False).input_ids)
+        text = fill(self.prompt.text, explanation=phrase) if template else phrase
+        ids = begin + list(tokenizer(text, add_special_tokens=False).input_ids)
         if len(ids) >= self.model.context:
             raise UserError(
                 f"an explanation of {len(ids)} tokens does not fit {self.model.name} (context {self.model.context}): {phrase[:60]!r}..."
             )
         return ids
 
-    def next_token(self, ids: Any) -> Any:
-        """log p of every token as the next one: (phrase, position) -> (phrase, token)."""
+    def next_token(self, prefixes: Any, head: list[int], prompts: list[list[int]]) -> Any:
+        """log p of every token as the next one after prompts of equal length that all begin with `head`, or none: (phrase, token)."""
         import torch
 
-        network, _ = self.open()
-        logits = network(ids.to(network.device), use_cache=False, logits_to_keep=1).logits[:, -1]
-        return torch.log_softmax(logits.float(), dim=-1)
+        from stages.llm.providers.local_prefixes import Place, Prefix, copied
+
+        rows = [*prompts, *[prompts[-1]] * (BATCH - len(prompts))]
+        prefix = prefixes.shared(head) if begins(prompts[0], head) else Prefix([], None)
+        ids = torch.tensor([prompt[len(prefix.ids) :] for prompt in rows])
+        logits, _ = prefixes.forward(ids, copied(prefix, BATCH), [Place(row, ids.shape[1] - 1) for row in range(len(prompts))])
+        return torch.log_softmax(logits, dim=-1)
+
+
+def begins(ids: list[int], head: list[int]) -> bool:
+    """Whether a prompt goes on after this beginning."""
+    return bool(head) and len(ids) > len(head) and ids[: len(head)] == head
+
+
+def met(store: sqlite3.Connection, phrases: list[str]) -> set[str]:
+    """Those of these phrases that the store knows."""
+    return {
+        phrase for marks, part in parts(phrases) for (phrase,) in store.execute(f"SELECT phrase FROM gains WHERE phrase IN ({marks})", part)
+    }
 
 
 def rows(store: sqlite3.Connection, phrases: list[str]) -> Iterator[tuple[str, Float16[np.ndarray, " token"]]]:
     """What the store knows of these phrases."""
-    for start in range(0, len(phrases), 500):
-        part = phrases[start : start + 500]
-        marks = ",".join("?" * len(part))
+    for marks, part in parts(phrases):
         for phrase, blob in store.execute(f"SELECT phrase, gains FROM gains WHERE phrase IN ({marks})", part):
             yield phrase, np.frombuffer(blob, np.float16)
+
+
+def parts(phrases: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """The phrases in parts that fit one statement, each with its question marks."""
+    for start in range(0, len(phrases), 500):
+        part = phrases[start : start + 500]
+        yield ",".join("?" * len(part)), part

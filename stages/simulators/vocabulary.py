@@ -91,6 +91,7 @@ class Vocabulary:
                 continue
             names = {variant(token) for token in tokens}
             levels[row] = [10.0 * (text in names) for text in self.entries.texts]
+        self.gains.learn([wanted[row] for row in asked])
         for start in range(0, len(asked), BLOCK):
             part = asked[start : start + BLOCK]
             levels[part] = self.scaled(self.gains.of([wanted[row] for row in part]))

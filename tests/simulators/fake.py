@@ -25,6 +25,9 @@ class FakeGains:
         starts = {text: [n for n, piece in enumerate(self.known) if piece and text.encode().startswith(piece)] for text in texts}
         return {text: max(found, key=lambda n: len(self.known[n])) for text, found in starts.items() if found}
 
+    def learn(self, phrases: Sequence[str]) -> None:
+        assert all(phrases)
+
     def of(self, phrases: Sequence[str]) -> np.ndarray:
         gains = np.zeros((len(phrases), len(self.known)), np.float16)
         for row, phrase in enumerate(phrases):

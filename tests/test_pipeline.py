@@ -1,0 +1,128 @@
+"""The whole pipeline on a tiny model: one `dvc repro`, and what makes it run again."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.artifacts.explanations import read_explanations
+from stages.artifacts.recordings import read_recordings
+from stages.artifacts.scores import read_scores
+from tests.pipeline import Repository, make_repository
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def done(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository in which everything has run once."""
+    repository = make_repository(tmp_path_factory.mktemp("pipeline") / "repository", tiny_model)
+    repository.dvc("repro")
+    return repository
+
+
+@pytest.fixture
+def copy(done: Repository, tmp_path: Path) -> Repository:
+    """A copy to change."""
+    shutil.copytree(done.folder, tmp_path / "repository", symlinks=True)
+    return Repository(tmp_path / "repository")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def changed_stages(repository: Repository) -> set[str]:
+    """Stages that DVC would run, by their own changes or by those before them."""
+    return set(json.loads(repository.run("python", "-m", "dvc", "status", "--json").stdout))
+
+
+def test_every_neuron_is_explained_and_scored(done: Repository) -> None:
+    explained = read_explanations(done.folder / "data" / "explanations.parquet")
+    recordings = read_recordings(done.folder / "data" / "recordings")
+    assert len(explained) == len(recordings) == 6
+    assert set(explained.texts) <= {"animals and the weather", None}
+    assert read_scores(done.folder / "data" / "scores.parquet").num_rows == 6
+
+
+def test_the_metrics_have_what_the_documents_promise(done: Repository) -> None:
+    found = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    for key in ("top_and_random", "random_only", "top_only"):
+        assert set(found[key]) >= {"mean", "median", "std", "ci_low", "ci_high", "p10", "p25", "p75", "p90"}
+    assert {"neurons", "scored", "failed"} <= set(found)
+    assert set(found["share_at_least"]) == {"0.5", "0.7", "0.8"}
+    assert "mean" in found["baseline"]["token_table"]
+    assert {"mean", "ci_low", "ci_high"} <= set(found["control"])
+    assert "mean" in found["variance_explained"]
+    assert "top_and_random" in done.dvc("metrics", "show")
+
+
+def test_a_second_run_does_nothing(done: Repository) -> None:
+    before = digests(done.folder / "data")
+    assert "up to date" in done.dvc("repro")
+    assert digests(done.folder / "data") == before
+
+
+def test_an_unused_prompt_touches_nothing_but_the_bookkeeping(copy: Repository) -> None:
+    params = copy.params()
+    params["prompts"]["explain"]["highlight"]["system"] += " Be brief."
+    copy.write_params(params)
+    assert changed_stages(copy) == {"track"}
+
+
+def test_the_used_prompt_makes_explain_run_but_not_record(copy: Repository) -> None:
+    params = copy.params()
+    params["prompts"]["explain"]["pairs"]["system"] += " Be brief."
+    copy.write_params(params)
+    changed = changed_stages(copy)
+    assert "explain" in changed
+    assert "record" not in changed
+    assert "score" not in changed
+
+
+def test_the_same_params_give_the_same_bytes_from_empty_caches(done: Repository, tiny_model: Path, tmp_path: Path) -> None:
+    again = make_repository(tmp_path / "elsewhere", tiny_model)
+    shutil.copy(done.folder / "params.yaml", again.folder / "params.yaml")
+    again.environment["NEUROGLOSS_CACHE"] = str(tmp_path / "empty")
+    again.dvc("repro", "score")
+    assert digests(again.folder / "data") == digests(done.folder / "data")
+    assert digests(again.folder / "metrics") == digests(done.folder / "metrics")
+
+
+def test_a_mistake_in_the_params_stops_before_anything_runs(copy: Repository) -> None:
+    params = copy.params()
+    params["explain"]["temperture"] = params["explain"].pop("temperature")
+    params["score"]["bootstrap"] = "many"
+    copy.write_params(params)
+    said = copy.dvc("repro", check=False)
+    assert "params.yaml has 3 problem(s)" in said
+    assert "explain.temperture: unknown key; did you mean 'temperature'?" in said
+    assert "score.bootstrap: input should be a valid integer, got 'many'" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("subject", {"model": "nowhere/at-all"}, "nowhere/at-all"),
+        ("record", {"neurons": 9999}, "9999"),
+        ("record", {"excerpts": 100_000}, "100"),
+        ("explain", {"model": "gpt"}, "there is no model 'gpt'"),
+        ("explain", {"prompt": "haiku"}, "there is no 'haiku'"),
+        ("vocabulary", {"model": "script"}, "provider local"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(copy: Repository, section: str, values: dict[str, object], message: str) -> None:
+    params = copy.params()
+    params[section] |= values
+    copy.write_params(params)
+    stage = {"subject": "record", "record": "record", "explain": "explain", "vocabulary": "simulate"}[section]
+    data = ["--recordings", "data/recordings", "--explanations", "data/explanations.parquet"]
+    words = {"record": [], "explain": data[:2], "simulate": data}[stage]
+    done = copy.run("python", "-m", f"stages.{stage}", *words, "--out", "out", check=False)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (copy.folder / "out").exists()
