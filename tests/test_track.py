@@ -64,7 +64,9 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
         (run,) = client.search_runs([experiment])
         table = client.load_table(experiment, artifact_file="scores.json", run_ids=[run.info.run_id])
         files = {
-            file.path for folder in ("figures", "prompts", "result", "metrics") for file in client.list_artifacts(run.info.run_id, folder)
+            file.path
+            for folder in ("", "figures", "prompts", "result", "metrics")
+            for file in client.list_artifacts(run.info.run_id, folder)
         }
     lock = read_lock(done.folder / "dvc.lock")
     assert run.data.tags["dvc.lock_key"] == lock.key == key_of(done)
@@ -78,7 +80,7 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
-    assert {"result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
+    assert {"report.html", "result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest + ".dir" == lock.outs["data/recordings"]
     assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "explain.pairs"

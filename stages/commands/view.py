@@ -21,8 +21,9 @@ def view(
     from stages.viewer.server import application, listening, serve
 
     result = open_result(folder, named(against or []))
-    pages = checked(Pages(result, "view", Model(result)))
+    model = Model(result)
+    pages = checked(Pages(result, "view", model))
     bound = listening(host, port)
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
     typer.echo(f"{address}   (stop with Ctrl-C)", err=True)
-    serve(application(pages, (host, *(allow_host or []))), bound, address if browser else None)
+    serve(application(pages, model, (host, *(allow_host or []))), bound, address if browser else None)

@@ -147,8 +147,10 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
 
 
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
-    """The table, the figures, the prompts, and the small files of the result itself, so that `compare` can read a run."""
+    """The table, the report, the figures, the prompts, and the small files of the result itself, so that `compare` can read a run."""
     from stages.tracking.figures import write_figures
+    from stages.viewer.report import write_report
+    from stages.viewer.result import Files
 
     table = neuron_table(result)
     if table:
@@ -156,6 +158,9 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_figures(result, folder / "figures")
+        data = [result.path(path) for path in result.paths.data]
+        if all(path.exists() for path in data):
+            write_report(folder / "report.html", Files(*data, result.path(result.paths.metrics)))
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
         for source in (result.path(result.paths.scores), result.path(result.paths.explanations), result.path("params.yaml")):

@@ -14,8 +14,8 @@ from stages.params import SubjectParams
 from stages.viewer import meaning
 from stages.viewer.encode import spelled
 from stages.viewer.result import Result
-from stages.viewer.similar import NEIGHBOURS, neighbours
-from stages.viewer.strongest import Strongest, strongest
+from stages.viewer.similar import listed, neighbours
+from stages.viewer.strongest import Strongest, pairs, strongest
 from stages.viewer.weights import NEURONS, Weights, lens
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,18 @@ class Model:
     def texts(self) -> Float[np.ndarray, "page width"]:
         """Vectors of the explanations."""
         return meaning.text_vectors(self.result.variants[0].texts(self.result.rows), self.words)
+
+    def ready(self) -> None:
+        """Load what pages ask of it; raises UserError where that is not possible."""
+        _ = self.weights
+
+    def word_shards(self) -> int:
+        """How many parts the words come in."""
+        return -(-len(self.words.words) // meaning.SHARD)
+
+    def words_part(self, number: int) -> dict[str, Any]:
+        """One part of the words."""
+        return meaning.shard(self.words, number)
 
     def block(self, start: int, stop: int) -> dict[str, Any]:
         """Tokens, connected neurons and neurons of like explanation of these page rows."""
@@ -136,13 +148,3 @@ def by_size(values: Float[np.ndarray, "row column"]) -> Strongest:
     """The largest by absolute value, with their signs."""
     found = strongest(np.abs(values), NEURONS)
     return Strongest(found.columns, np.take_along_axis(values, found.columns, axis=1))
-
-
-def pairs(found: Strongest, row: int) -> list[tuple[int, float]]:
-    """Column and value of a row, values to three digits."""
-    return [(int(c), float(f"{v:.3g}")) for c, v in zip(found.columns[row], found.values[row], strict=True)]
-
-
-def listed(found: Strongest, row: int, signed: bool = False) -> list[list[Any]]:
-    """Pairs for a page; those of no likeness are left out."""
-    return [[c, v] for c, v in pairs(found, row)[:NEIGHBOURS] if (v != 0 if signed else v > 0)]

@@ -3,16 +3,15 @@
 import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from stages.artifacts.status import CODES
 from stages.errors import UserError
-from stages.viewer import corpus, meaning, neurons, overview, similar, summary
+from stages.viewer import corpus, neurons, overview, similar, summary
 from stages.viewer.encode import NAME, chunk, packed
-from stages.viewer.model import Model, listed
 from stages.viewer.result import Result
 
 logger = logging.getLogger(__name__)
@@ -21,10 +20,26 @@ SCHEMA = 1
 """Of the chunks; the page refuses another."""
 
 
+class PageModel(Protocol):
+    """What pages ask of the subject: `stages.viewer.model.Model`. Everything raises UserError where the subject cannot be loaded."""
+
+    def ready(self) -> None:
+        """Load it."""
+
+    def block(self, start: int, stop: int) -> dict[str, Any]:
+        """What its weights and embeddings say of these page rows."""
+
+    def word_shards(self) -> int:
+        """How many parts the words for search by meaning come in."""
+
+    def words_part(self, number: int) -> dict[str, Any]:
+        """One of those parts."""
+
+
 class Pages:
     """The data of a result's pages."""
 
-    def __init__(self, result: Result, mode: str, model: Model | None = None) -> None:
+    def __init__(self, result: Result, mode: str, model: PageModel | None = None) -> None:
         """`mode` is `view`, `site` or `report`: what the pages say about what they cannot do. Without a model they say so."""
         self.result = result
         self.mode = mode
@@ -68,7 +83,7 @@ class Pages:
     def word_shards(self) -> int:
         """How many chunks of words there are; none without a model."""
         try:
-            return 0 if self.model is None else -(-len(self.model.words.words) // meaning.SHARD)
+            return 0 if self.model is None else self.model.word_shards()
         except UserError:
             return 0
 
@@ -96,7 +111,7 @@ class Pages:
             "neurons": lambda: neurons.block(self.result, start, stop),
             "related": lambda: self.related(start, stop),
             "model": lambda: self.of_model(start, stop),
-            "words": lambda: meaning.shard(self.model.words, number) if self.model else None,
+            "words": lambda: self.model.words_part(number) if self.model else None,
         }
         return made[kind]()
 
@@ -110,7 +125,7 @@ class Pages:
         if self.model is None:
             return "the pages were written without it"
         try:
-            _ = self.model.weights
+            self.model.ready()
         except UserError as error:
             return str(error)
         return None
@@ -118,7 +133,7 @@ class Pages:
     def related(self, start: int, stop: int) -> dict[str, Any]:
         """Neurons that fire on the same tokens."""
         near = similar.neighbours(self.profiles, start, stop)
-        found = {"start": start, "activation": [listed(near, n) for n in range(stop - start)]}
+        found = {"start": start, "activation": [similar.listed(near, n) for n in range(stop - start)]}
         return found | {"known": self.known(found)}
 
     def of_model(self, start: int, stop: int) -> dict[str, Any]:

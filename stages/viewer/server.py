@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from stages.errors import UserError
 from stages.viewer.live import analyse
+from stages.viewer.model import Model
 from stages.viewer.pages import Pages
 from stages.viewer.site import KINDS, assets
 
@@ -37,8 +38,8 @@ LONGEST = 1_000_000
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def application(pages: Pages, hosts: tuple[str, ...] = ()) -> Starlette:
-    """The pages as an application that answers requests for `hosts` and for loopback names only."""
+def application(pages: Pages, model: Model | None = None, hosts: tuple[str, ...] = ()) -> Starlette:
+    """The pages, and the model for typed text, as an application that answers requests for `hosts` and for loopback names only."""
     files = dict(assets())
     made = lru_cache(maxsize=256)(pages.chunk)
 
@@ -56,7 +57,7 @@ def application(pages: Pages, hosts: tuple[str, ...] = ()) -> Starlette:
         return Response(content, media_type=KINDS[".js"])
 
     async def text(request: Request) -> Response:
-        if pages.model is None:
+        if model is None:
             return JSONResponse({"error": "this server runs without the model"}, 404)
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return JSONResponse({"error": "the text must be sent as JSON"}, 415)
@@ -64,7 +65,7 @@ def application(pages: Pages, hosts: tuple[str, ...] = ()) -> Starlette:
         if typed is None:
             return JSONResponse({"error": f"expected a JSON object with a text, at most {LONGEST} bytes"}, 400)
         try:
-            return JSONResponse(await run_in_threadpool(analyse, pages.model, typed))
+            return JSONResponse(await run_in_threadpool(analyse, model, typed))
         except UserError as error:
             return JSONResponse({"error": str(error)})  # An answer to a person, not a failed request: browsers would log it.
 

@@ -1,12 +1,13 @@
 """Which neurons resemble a neuron: by what they fire on, by what is said of them."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from stages.artifacts.recordings import Recordings
-from stages.viewer.strongest import Strongest, strongest
+from stages.viewer.strongest import Strongest, pairs, strongest
 
 EXACT = 50_000_000
 """Up to so many means the profiles are compared as they are; beyond, through a random projection."""
@@ -50,3 +51,8 @@ def neighbours(vectors: Float[np.ndarray, "row width"], start: int, stop: int) -
     likeness = vectors[start:stop] @ vectors.T
     likeness[np.arange(stop - start), np.arange(start, stop)] = -np.inf
     return strongest(likeness, min(NEIGHBOURS, max(0, len(vectors) - 1)))
+
+
+def listed(found: Strongest, row: int, signed: bool = False) -> list[list[Any]]:
+    """Pairs for a page; those of no likeness are left out."""
+    return [[c, v] for c, v in pairs(found, row)[:NEIGHBOURS] if (v != 0 if signed else v > 0)]

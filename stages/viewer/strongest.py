@@ -35,3 +35,8 @@ def strongest(values: Float[np.ndarray, "row column"], count: int) -> Strongest:
     found = np.take_along_axis(values, columns, axis=1)
     order = np.argsort(-found, axis=1, kind="stable")[:, :count]
     return Strongest(np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1))
+
+
+def pairs(found: Strongest, row: int) -> list[tuple[int, float]]:
+    """Column and value of a row, values to three digits."""
+    return [(int(c), float(f"{v:.3g}")) for c, v in zip(found.columns[row], found.values[row], strict=True)]

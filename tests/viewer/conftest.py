@@ -109,7 +109,9 @@ def view_server() -> Iterator[Callable[[Pages], str]]:
 
     def serve(pages: Pages) -> str:
         bound = listening("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(application(pages), log_level="error", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(application(pages, pages.model if isinstance(pages.model, Model) else None), log_level="error", lifespan="off")
+        )
         thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
         thread.start()
         servers.append((server, thread))
