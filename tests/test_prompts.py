@@ -88,21 +88,30 @@ def test_an_example_that_answers_otherwise_than_asked_is_refused(tmp_path: Path)
         load_params(changed(tmp_path, "prompts", "simulate", "all_at_once", "examples", value=raw))
 
 
-def test_the_method_needs_a_prompt_of_its_layout(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"simulate\.prompt: 'list' has layout list, method all_at_once needs one of: all_at_once"):
-        load_params(changed(tmp_path, "simulate", "method", value="all_at_once"))
-    with pytest.raises(UserError, match=r"simulate\.prompt: there is no 'lists'; did you mean 'list'\?"):
-        load_params(changed(tmp_path, "simulate", "prompt", value="lists"))
-    path = changed(tmp_path, "explain", "method", value="pairs")
-    path.write_text(path.read_text(encoding="utf-8").replace("prompt: pairs", "prompt: summary"), encoding="utf-8")
-    with pytest.raises(UserError, match=r"explain\.prompt: there is no 'summary'; there are: highlight"):
-        load_params(path)
+def chosen(tmp_path: Path, stage: str, method: str, prompt: str) -> Path:
+    """params.yaml with another method and prompt of a stage."""
+    raw = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    raw[stage] |= {"method": method, "prompt": prompt}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stage", "method", "prompt", "message"),
+    [
+        ("simulate", "all_at_once", "list", r"simulate\.prompt: 'list' has layout list, method all_at_once needs one of: all_at_once"),
+        ("simulate", "generated", "generate", r"simulate\.prompt: there is no 'generate'; did you mean 'generated'\?"),
+        ("explain", "pairs", "summary", r"explain\.prompt: there is no 'summary'; there are: highlight"),
+    ],
+)
+def test_the_method_needs_a_prompt_of_its_layout(stage: str, method: str, prompt: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        load_params(chosen(tmp_path, stage, method, prompt))
 
 
 def test_a_method_without_a_prompt_does_not_look_at_its_name(tmp_path: Path) -> None:
-    path = changed(tmp_path, "simulate", "method", value="token_table")
-    path.write_text(path.read_text(encoding="utf-8").replace("prompt: list", "prompt: none"), encoding="utf-8")
-    assert load_params(path).simulate.prompt == "none"
+    assert load_params(chosen(tmp_path, "simulate", "token_table", "none")).simulate.prompt == "none"
 
 
 def test_what_is_filled_in_is_not_read_as_a_template() -> None:

@@ -26,7 +26,8 @@ class Words:
         if not tokenizer.is_fast:
             raise UserError(f"{tokenizer.name_or_path} has no tokenizer.json, so it does not tell which characters a token stands for")
         self.tokenizer = tokenizer
-        self.special = sorted({str(token) for token in tokenizer.all_special_tokens if len(str(token)) > 1}, key=len, reverse=True)
+        added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self.special = sorted({*added, *tokenizer.all_special_tokens} - {""}, key=lambda token: (-len(token), token))
         self.known: dict[int, str] = {}
 
     def spell(self, prompt: str) -> Spelt:
