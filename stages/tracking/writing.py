@@ -158,9 +158,9 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_figures(result, folder / "figures")
-        data = [result.path(path) for path in result.paths.data]
-        if all(path.exists() for path in data):
-            write_report(folder / "report.html", Files(*data, result.path(result.paths.metrics)))
+        if all(result.path(path).exists() for path in result.paths.data):
+            names = (*result.paths.data, result.paths.metrics)
+            write_report(folder / "report.html", Files(*(result.path(name) for name in names)))
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
         for source in (result.path(result.paths.scores), result.path(result.paths.explanations), result.path("params.yaml")):
