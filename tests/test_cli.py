@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 HEAVY = {"torch", "transformers", "mlflow", "pandas", "pyarrow", "matplotlib", "scipy", "numpy", "openai", "datasets", "sklearn", "dvc"}
@@ -25,10 +24,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_help_answers_in_under_half_a_second() -> None:
     seconds = []
-    for _ in range(4):  # The quickest counts: other work on the machine only adds.
-        start = time.perf_counter()
+    for _ in range(3):  # CPU seconds of the quickest: other work on the machine must not decide.
+        before = os.times()
         neurogloss("--help")
-        seconds.append(time.perf_counter() - start)
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(seconds) < 0.5
 
 
