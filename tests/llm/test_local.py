@@ -80,6 +80,47 @@ def test_an_echo_equals_a_plain_forward_pass_over_each_prompt_alone(kind: str, r
             assert sum(np.exp(list(found.alternatives.values()))) == pytest.approx(1, abs=1e-4)
 
 
+SMALL = {"vocab_size": 317, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "gpt2": {"vocab_size": 317, "n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.3},
+    "gpt_neox": {**SMALL, "intermediate_size": 48, "initializer_range": 0.3},
+    "opt": {**SMALL, "ffn_dim": 48, "word_embed_proj_dim": 32, "init_std": 0.3},
+    "qwen2": {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "initializer_range": 0.3},
+    "mistral": {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "sliding_window": 8, "initializer_range": 0.3},
+    "gemma2": {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 8, "initializer_range": 0.3},
+}
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_any_architecture_gives_what_its_plain_forward_pass_gives(kind: str, parts: tuple[Any, Any]) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **ARCHITECTURES[kind])).eval()
+    local = Local(model, parts[1], 512)
+    one, other = HEAD + "it sings of birds\n", HEAD + "it sings of rain\n"
+    for head in (one, other, one):
+        for tail, answer in zip(TAILS, local.answer([echo(head + tail, len(head)) for tail in TAILS]), strict=True):
+            assert isinstance(answer, Reply)
+            ids, spans = local.words.spell(head + tail)
+            places = [i for i, (start, _) in enumerate(spans) if (head + tail).startswith("unknown", start) and start >= len(head)]
+            for position, found in zip(places, answer.tokens, strict=True):
+                assert found.alternatives[found.token] == pytest.approx(
+                    reference((model, parts[1]), ids, position)[ids[position]], abs=1e-4
+                )
+    answers = local.answer([Request("local", kind, prompt=prompt, max_tokens=12) for prompt in PROMPTS])
+    assert [a.text for a in answers if isinstance(a, Reply)] == [greedy((model, parts[1]), parts[1](p)["input_ids"], 12) for p in PROMPTS]
+
+
+def test_a_model_without_keys_and_values_is_refused(parts: tuple[Any, Any]) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    model = MambaForCausalLM(MambaConfig(vocab_size=317, hidden_size=16, num_hidden_layers=1, state_size=4))
+    with pytest.raises(UserError, match="name a transformer"):
+        Local(model, parts[1], 512)
+
+
 def starts(tokenizer: Any, text: str) -> list[int]:
     """First character of each token, -1 for one that the tokenizer added."""
     spans = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]

@@ -1,6 +1,7 @@
 """Forward passes of a causal model that compute a shared beginning once, and the head only where its answer is wanted."""
 
 import copy
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from stages.errors import UserError
 
 Ids = list[int]
 
@@ -44,6 +47,8 @@ class Prefixes:
     """A model with what it computed of the latest beginnings. `computed` counts the tokens that went through it."""
 
     def __init__(self, model: Any) -> None:
+        if "past_key_values" not in inspect.signature(model.forward).parameters:
+            raise UserError(f"{type(model).__name__} keeps no keys and values of its attention; name a transformer under models")
         self.model = model
         self.head = model.get_output_embeddings()
         self.latest = Prefix([], None)
@@ -110,8 +115,9 @@ class Prefixes:
     def bytes_per_token(self) -> int:
         """Memory that keys and values of one token take."""
         config = self.model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        attention = getattr(config, "num_attention_heads", None) or 1
+        heads = getattr(config, "num_key_value_heads", None) or attention
+        size = getattr(config, "head_dim", None) or config.hidden_size // attention
         return int(2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize)
 
 
