@@ -40,7 +40,8 @@ def die_with_parent() -> None:
     """Ask Linux to end this process when its parent ends, so that a killed `dvc repro` leaves no second writer; elsewhere do nothing."""
     if sys.platform != "linux":
         return
-    pr_set_pdeathsig = 1
+    pr_set_pdeathsig, parent = 1, os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() == 1:  # The parent was gone before the call.
+    # The parent ended during the call. Process 1 as such is no sign of that: in a container it is the parent.
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -7,6 +7,7 @@ The provider is opened at the first question that the cache cannot answer, so a 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from stages import machine
 from stages.command import die_with_parent
-from stages.errors import ProviderError
+from stages.errors import ProviderError, UserError
 from stages.llm.cache import Cache, Kept, cache_file
 from stages.llm.drive import Arrived
 from stages.llm.providers.scripted import Scripted
@@ -28,6 +29,12 @@ logger = logging.getLogger(__name__)
 
 TOGETHER = 32
 """Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
+
+
+ECHO_ADVICE = (
+    "choose simulate.method generated, serve the model with vLLM, or put a local one into simulate.model; "
+    "if the endpoint gives them all the same, say so in models.{name}.capabilities"
+)
 
 
 class Provider(Protocol):
@@ -90,6 +97,7 @@ class CachedClient:
         self.refresh = machine.flag("REFRESH")
         self.price_share = BATCH_PRICE if model.provider == "openai" and machine.flag("BATCH") else 1.0
         self.tally = Tally()
+        self.lock = threading.Lock()
 
     def opened(self) -> Provider:
         """The provider, opened when first needed."""
@@ -105,6 +113,11 @@ class CachedClient:
 
     def ask(self, requests: list[Request], title: str) -> list[Answer]:
         """Answers in the order of the questions. Each arrives in the cache before the next is looked at."""
+        with self.lock:
+            return self.ask_alone(requests, title)
+
+    def ask_alone(self, requests: list[Request], title: str) -> list[Answer]:
+        """`ask`, while no other thread asks: a question that another one has under way is found answered."""
         began = time.monotonic()
         keys = [request.key for request in requests]
         known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
@@ -140,6 +153,8 @@ class CachedClient:
             self.tally.cost_usd += usd
             bar.update()
 
+        if any(request.echo for request in missing.values()) and not self.offers("echo"):
+            raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
         if keys:
             self.opened().answer_each(list(missing.values()), arrived)
 
@@ -188,5 +203,6 @@ def report(name: str, tally: Tally) -> None:
     """One line on what was asked and paid."""
     if tally.requests:
         failed = "".join(f", {count} {status}" for status, count in sorted(tally.failed.items()))
-        paid = f"{tally.paid.prompt} tokens in, {tally.paid.completion} out, ${tally.cost_usd:.4f}"
+        prefix = f" ({tally.paid.cached_prompt} from the provider's prefix cache)" if tally.paid.cached_prompt else ""
+        paid = f"{tally.paid.prompt} tokens in{prefix}, {tally.paid.completion} out, ${tally.cost_usd:.4f}"
         logger.info("%s answered %s questions, %s of them from the cache%s; %s", name, tally.requests, tally.cached, failed, paid)

@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]  # a function
     def ask(server: Server, requests: list) -> list[Answer]:  # type: ignore[type-arg]  # of requests
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        with open_client("gpt", model(), stage="explain") as client:
+        with open_client("gpt", model(capabilities=["echo"]), stage="explain") as client:
             return client.ask(requests, "")
 
     return ask

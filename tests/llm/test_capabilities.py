@@ -3,7 +3,7 @@ import pytest
 from stages.errors import UserError
 from stages.llm.client import open_client
 from stages.llm.request import Capability
-from tests.llm.asking import model
+from tests.llm.asking import model, question
 from tests.llm.server import Call, Play, Server, always, chat
 
 ALL: tuple[Capability, ...] = ("echo", "top_logprobs", "json_schema")
@@ -63,3 +63,17 @@ def test_a_fault_is_not_taken_for_a_no(play: str, message: str, monkeypatch: pyt
 def test_the_params_have_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_client("gpt", model(capabilities=["json_schema"])) as client:
         assert [client.offers(capability) for capability in ALL] == [False, False, True]
+
+
+def test_a_method_that_needs_an_echo_ends_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [question("", messages=(), prompt=f"{number}\tunknown\n", echo="unknown", max_tokens=0) for number in range(50)]
+    with Server(echoes=False) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with (
+            pytest.raises(
+                UserError, match=r"gpt-test gives no log-probabilities of a prompt; choose simulate.method generated.*models.gpt.capab"
+            ),
+            open_client("gpt", model()) as client,
+        ):
+            client.ask(asked, "")
+        assert len(server.calls) == 1

@@ -69,7 +69,7 @@ def test_a_request_goes_out_as_it_was_asked(ask: Callable[..., list[Answer]]) ->
 def test_an_echo_gives_what_could_stand_at_each_place(ask: Callable[..., list[Answer]]) -> None:
     asked = question("", messages=(), prompt="the\tunknown\ncat\tunknown\n", echo="unknown", echo_from=8, max_tokens=0, top_logprobs=15)
     with Server() as server:
-        (answer,) = ask(server, [asked])
+        (answer,) = ask(server, [asked], capabilities=["echo"])
         assert server.calls[0].body == {
             "model": "gpt-test",
             "temperature": 0.0,

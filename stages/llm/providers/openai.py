@@ -52,7 +52,7 @@ class Connection:
         except openai.APIStatusError as error:
             return self.refused(fault(error.status_code, error.response.headers, error.response.text))
         except (openai.APIConnectionError, TimeoutError) as error:
-            return broken(error)
+            return broken(error, self.timeout_s)
         return self.read(request, raw)
 
     async def send(self, value: dict[str, Any]) -> httpx2.Response:
@@ -84,7 +84,7 @@ class Connection:
         return Said(problem)
 
 
-def broken(error: BaseException) -> Said:
+def broken(error: BaseException, timeout_s: float) -> Said:
     """What a connection that gave no answer means, by the chain of causes: the transport's own names say more than the library's."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
@@ -92,7 +92,8 @@ def broken(error: BaseException) -> Said:
     names = {type(link).__name__ for link in chain}
     unreachable = bool(names & {"ConnectError", "ClientConnectorError", "ConnectionTimeoutError"})
     late = isinstance(error, openai.APITimeoutError | TimeoutError) and "ServerDisconnectedError" not in names
-    message = "no connection in time" if late and unreachable else "no answer in time" if late else f"the connection broke ({chain[-1]})"
+    message = f"no answer within {timeout_s} s (NEUROGLOSS_TIMEOUT_S)" if late else f"the connection broke ({chain[-1]})"
+    message = f"no connection within {CONNECT_S:.0f} s" if late and unreachable else message
     return Said(Fault("retry", message), None, unreachable, not unreachable)
 
 
