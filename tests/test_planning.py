@@ -141,7 +141,7 @@ def invoke(tmp_path: Path, recordings: Recordings, changed: dict[str, Any], *arg
     params.write_text(yaml.safe_dump(present), encoding="utf-8")
     write_recordings(tmp_path / "recordings", recordings)
     command = ["plan", "--params", str(params), "--recordings", str(tmp_path / "recordings"), *arguments]
-    done = CliRunner().invoke(app, command, env={"COLUMNS": "140"}, catch_exceptions=False)
+    done = CliRunner().invoke(app, command, env={"COLUMNS": "80"}, catch_exceptions=False)
     assert done.exit_code == 0
     return done.output
 
@@ -154,8 +154,9 @@ ASKING = {
 
 def test_the_command_shows_a_table_and_json(recordings: Recordings, cache: Cache, tmp_path: Path) -> None:
     table = invoke(tmp_path, recordings, ASKING)
-    assert "explain" in table and "together" in table and "unknown" in table
+    assert "explain" in table and "\n all" in table and "unknown" in table
     assert "tokens of gpt: an estimate" in table
+    assert "\u2026" not in table
     steps = json.loads(invoke(tmp_path, recordings, ASKING, "--json"))
     assert [step["stage"] for step in steps] == ["explain", "simulate"]
     assert steps[0]["requests"] == 7

@@ -8,7 +8,10 @@ from stages.llm.cache import Cache
 def holdings_table(cache: Cache) -> list[Table | str]:
     """Replies by model with what they cost and spared, and what is known of the endpoints."""
     size = sum(path.stat().st_size for path in cache.path.parent.glob(f"{cache.path.name}*"))
-    kept = Table("model", *(Column(name, justify="right") for name in ("replies", "unusable", "tokens in", "out", "paid", "hits", "saved")))
+    kept = Table(
+        Column("model", overflow="fold"),
+        *(Column(name, justify="right", no_wrap=True) for name in ("replies", "unusable", "tokens in", "out", "paid", "hits", "saved")),
+    )
     hits = {model: (count, saved) for model, count, saved in cache.run("SELECT model, hits, saved_usd FROM hits")}
     sums = "COUNT(*), SUM(status != 'ok'), SUM(prompt), SUM(completion), SUM(cost_usd)"
     for model, replies, unusable, prompt, completion, usd in cache.run(f"SELECT model, {sums} FROM replies GROUP BY model ORDER BY model"):

@@ -1,5 +1,6 @@
 """A plan of what language models will be asked, for the terminal."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from stages.llm.planning import Planned
@@ -11,14 +12,13 @@ def plan_table(steps: list[Planned], settings: Params) -> list[Table | str]:
     if not steps:
         methods = f"{settings.explain.method} and {settings.simulate.method}"
         return [f"explain by {methods.replace(' and ', ', simulate by ')}: no language model is asked, nothing is to pay"]
-    numbers = [Column(name, justify="right") for name in ("requests", "cached", "tokens in", "out, at most", "$, at most", "time")]
-    table = Table("step", "model", *numbers)
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("requests", "cached", "tokens in", "out, most", "$, most", "time")]
+    table = Table(Column("step", no_wrap=True), Column("model", overflow="fold"), *numbers, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for step in steps:
         amounts = (f"{step.requests:,}", f"{step.cached:,}", f"{step.tokens_in:,}", f"{step.tokens_out:,}", f"{step.usd:.4f}")
         table.add_row(step.stage, step.model, *amounts, duration(step.seconds))
     total = (f"{sum(getattr(step, name) for step in steps):,}" for name in ("requests", "cached", "tokens_in", "tokens_out"))
-    table.add_section()
-    table.add_row("together", "", *total, f"{sum(step.usd for step in steps):.4f}", "")
+    table.add_row("all", "", *total, f"{sum(step.usd for step in steps):.4f}", "")
     counted = sorted({f"tokens of {step.model}: {step.counted}" for step in steps})
     notes = [f"{step.stage}: {note}" for step in steps for note in dict.fromkeys(step.notes)]
     return [table, *counted, *notes]
