@@ -123,7 +123,7 @@ class CachedClient:
         known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
         try:
-            with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, leave=False) as bar:
+            with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, mininterval=0.5, leave=False) as bar:
                 self.fetch(missing, known, bar)
         finally:
             self.count(keys, missing, known)
@@ -159,10 +159,11 @@ class CachedClient:
             self.opened().answer_each(list(missing.values()), arrived)
 
     def count(self, keys: list[str], missing: dict[str, Request], known: dict[str, Answer]) -> None:
-        """Add one `ask` to the tally."""
-        self.tally.requests += len(keys)
-        self.tally.cached += len(keys) - len(missing)
-        self.tally.failed.update(answer.status for answer in (known.get(key) for key in keys) if isinstance(answer, ProviderError))
+        """Add one `ask` to the tally, as far as it came."""
+        answered = [key for key in keys if key in known]
+        self.tally.requests += len(answered)
+        self.tally.cached += len(answered) - sum(key in known for key in missing)
+        self.tally.failed.update(answer.status for answer in map(known.__getitem__, answered) if isinstance(answer, ProviderError))
 
     def close(self) -> None:
         """Close the provider, if it was opened."""

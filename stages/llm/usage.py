@@ -5,7 +5,7 @@
 
     schema, version      neurogloss.usage, 1
     stage, model         "explain", name under `models`
-    requests             questions asked by the stage, repeated ones included
+    requests             questions that got an answer or a status, repeated ones included
     cached               of these, answered from the cache of replies or by an equal question of the same run
     failed               {status: count} of the answers that were none
     paid, saved          {prompt, cached_prompt, completion}: tokens paid in this run, and tokens the cache saved

@@ -39,7 +39,7 @@ def test_the_budget_is_never_passed_and_what_was_paid_is_kept(cache: Cache, monk
     assert 19 * worst <= usage["cost_usd"] <= 20 * worst
 
 
-def test_a_budget_of_nothing_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_of_nothing_asks_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("NEUROGLOSS_BUDGET_USD", "0")
     with Server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -48,6 +48,7 @@ def test_a_budget_of_nothing_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         assert not server.calls
         with open_client("gpt", model(price=Price(prompt=0.0, cached_prompt=0.0, completion=0.0))) as client:
             assert all(isinstance(answer, Reply) for answer in client.ask(questions(3), ""))
+        assert "models.gpt.price is 0, so NEUROGLOSS_BUDGET_USD does not hold" in caplog.text
 
 
 def test_an_answer_that_got_lost_counts_as_paid(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from stages.llm.client import CachedClient, Together, open_client
 from stages.llm.pace import Pace
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Request
+from stages.llm.usage import read_usage
 from tests.llm.asking import model, question, questions
 from tests.llm.server import Call, Play, Server, in_turn
 
@@ -81,9 +82,12 @@ def test_one_interrupt_waits_for_what_is_under_way_and_keeps_it(monkeypatch: pyt
     before = signal.getsignal(signal.SIGINT)
     with Server(plays, delay=0.05) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        with pytest.raises(KeyboardInterrupt), open_client("gpt", model()) as client:
+        with pytest.raises(KeyboardInterrupt), open_client("gpt", model(), stage="explain") as client:
             client.ask(questions(300), "")
         asked = len(server.calls)
+        usage = read_usage("explain")
+        assert usage is not None
+        assert (usage["requests"], usage["cached"]) == (asked, 0)
         assert 25 <= asked <= 60
         assert len(list(cache.rows())) == asked
         server.plays = lambda number, call: None

@@ -102,6 +102,8 @@ class OpenAIProvider:
 
     def __init__(self, name: str, model: ModelParams, cache: Cache, place: Endpoint) -> None:
         budget = Budget(machine.budget_usd(), cache)
+        if budget.limit_usd is not None and not (model.price.prompt or model.price.completion):
+            logger.warning("models.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
         counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
         self.known = Known(cache, place.shown, model.name)
         self.driver = Driver(name, model, place, budget, counter)
