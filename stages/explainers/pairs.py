@@ -9,9 +9,9 @@ from jaxtyping import Int
 from stages.artifacts.explanations import Candidate
 from stages.artifacts.recordings import Recordings, Split
 from stages.artifacts.status import Status
-from stages.errors import UserError
 from stages.explainers.answers import read_answer
 from stages.explainers.layouts import answer, question
+from stages.explainers.token_list import strongest
 from stages.llm.request import Client, Message, Request, model_id
 from stages.params import ExplainParams, ModelParams, TokenListParams
 from stages.prompts import AnyExplainPrompt, Count, Excerpt, TokensPrompt, excerpt
@@ -35,8 +35,14 @@ def explain_pairs(  # six of these are what a prompt is made of, the seventh ans
     """The candidates of each neuron, in the order of its samples: at least one, be it a failure. The rows must not be silent."""
     asked = pairs_requests(recordings, rows, prompt, params, model, count)
     replies = iter(client.ask([request for requests in asked for request in requests], "explaining"))
-    too_long = [Candidate(None, Status.TOO_LONG)]
-    return [[c for _ in requests for c in read_answer(next(replies), prompt)] or too_long for requests in asked]
+    found = [[candidate for _ in requests for candidate in read_answer(next(replies), prompt)] for requests in asked]
+    return [candidates or [unasked(recordings, int(row), prompt, params)] for row, candidates in zip(rows, found, strict=True)]
+
+
+def unasked(recordings: Recordings, row: int, prompt: AnyExplainPrompt, params: ExplainParams) -> Candidate:
+    """Why nothing was asked about a neuron."""
+    nothing = not shown_of(recordings, row, params.token_list, prompt)
+    return Candidate(None, Status.NO_EXPLANATION if nothing else Status.TOO_LONG)
 
 
 def pairs_requests(
@@ -47,7 +53,7 @@ def pairs_requests(
     model: ModelParams,
     count: Count,
 ) -> list[list[Request]]:
-    """For each neuron the requests for its samples; none where the prompt does not fit the context even after shortening."""
+    """For each neuron the requests for its samples; none where there is nothing to show or the prompt fits in no way."""
     fitting = Fitting(prompt, model.context - params.max_tokens, count)
     asked = []
     for row in rows:
@@ -131,19 +137,16 @@ def shown_of(recordings: Recordings, row: int, params: TokenListParams, prompt: 
     if np.isnan(recordings.peaks[row]):
         raise ValueError(f"row {row} is a silent neuron")
     if isinstance(prompt, TokensPrompt):
-        return [token_table(recordings, row, params)]
+        return token_table(recordings, row, params)
     slots = recordings.slots.where(Split.EXPLAIN)
     scaled = levels(recordings.activations[row, slots], float(recordings.peaks[row]))
     tokens = recordings.tokens(row, slots)
     return [Excerpt([recordings.vocabulary[t] for t in ids], values.tolist()) for ids, values in zip(tokens, scaled, strict=True)]
 
 
-def token_table(recordings: Recordings, row: int, params: TokenListParams) -> Excerpt:
-    """The tokens with the highest mean activation among those that are frequent enough, the strongest first, with the mean's level."""
-    means = np.where(recordings.table_counts >= params.minimum, recordings.token_means[row], np.nan).astype(np.float64)
-    order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[: params.tokens]
-    kept = order[~np.isnan(means[order])]
-    if not len(kept):
-        raise UserError(f"no token occurs {params.minimum} times in the corpus; lower explain.token_list.minimum")
-    scaled = levels(means[kept], float(recordings.peaks[row]))
-    return Excerpt([recordings.vocabulary[t] for t in recordings.table_tokens[kept]], scaled.tolist())
+def token_table(recordings: Recordings, row: int, params: TokenListParams) -> list[Excerpt]:
+    """The tokens with the highest mean activation, the strongest first, as one list; no list where none fires on average."""
+    tokens = strongest(recordings, row, params.minimum)[: params.tokens]
+    means = recordings.token_means[row, np.searchsorted(recordings.table_tokens, tokens)]
+    scaled = levels(means, float(recordings.peaks[row])).tolist()
+    return [Excerpt([recordings.vocabulary[t] for t in tokens], scaled)] if len(tokens) else []

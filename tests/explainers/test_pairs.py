@@ -8,9 +8,10 @@ import pytest
 
 from stages.artifacts.recordings import Recordings, Split
 from stages.artifacts.status import Status
-from stages.errors import ProviderError, UserError
+from stages.errors import ProviderError
 from stages.escape import shown
 from stages.explainers.pairs import explain_pairs, pairs_requests
+from stages.explainers.token_list import strongest
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Reply, Request, model_id
 from stages.params import ExplainParams, ModelParams, load_params
@@ -52,7 +53,8 @@ def test_nothing_but_the_explain_split_and_the_table_is_looked_at(name: str, rec
     activations[:, others] = np.nan
     excerpts[:, others] = len(corpus) - 1
     shared = np.isin(np.arange(len(corpus)), excerpts[:, recordings.slots.where(Split.EXPLAIN)])
-    corpus[~shared] = 10**6  # any use is an IndexError
+    if name != "token_list":  # which counts what is left of a token outside the score split
+        corpus[~shared] = 10**6  # any use is an IndexError
     poisoned = replace(recordings, activations=activations, excerpts=excerpts, corpus=corpus)
     prompt = PARAMS.prompts.explain[name]
     assert asked(poisoned, prompt) == asked(recordings, prompt)
@@ -102,12 +104,17 @@ def test_highlighted_text_marks_exactly_the_tokens_from_the_level_asked_for(reco
 
 def test_the_strongest_tokens_of_the_table_come_first(recordings: Recordings) -> None:
     text = asked(recordings, PARAMS.prompts.explain["token_list"])[0].messages[-1].content
-    means = np.where(recordings.table_counts >= 3, recordings.token_means[0], np.nan)
-    best = int(np.nanargmax(means))
-    assert text.startswith(f'Tokens: "{recordings.text(best)}", "')
-    assert text.split("\n")[0].count('", "') == 9
-    with pytest.raises(UserError, match=r"lower explain\.token_list\.minimum"):
-        asked(replace(recordings, table_counts=recordings.table_counts * 0), PARAMS.prompts.explain["token_list"])
+    best = strongest(recordings, 0, 3)
+    assert text.startswith(f'Tokens: "{recordings.text(int(best[0]))}", "{recordings.text(int(best[1]))}"')
+    assert text.split("\n")[0].count('", "') == min(10, len(best)) - 1
+
+
+def test_a_neuron_without_a_strong_token_has_no_explanation_and_asks_nothing(recordings: Recordings) -> None:
+    client = Scripted("never")
+    quiet = replace(recordings, table_counts=recordings.table_counts * 0)
+    found = explain_pairs(quiet, np.array([0]), PARAMS.prompts.explain["token_list"], settings(), model(), words, client)
+    assert [c.status for c in found[0]] == [Status.NO_EXPLANATION]
+    assert client.asked == []
 
 
 def test_a_prompt_that_is_too_long_loses_example_excerpts_first_then_the_weakest_of_its_own(recordings: Recordings) -> None:
