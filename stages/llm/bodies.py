@@ -27,10 +27,10 @@ def body(request: Request, model: str, limit_name: str = "max_tokens") -> dict[s
     """The JSON of a request, without `messages` or `prompt` moved: the fixed part of a prompt stays first, for prefix caches."""
     value: dict[str, Any] = {"model": model, "temperature": request.temperature}
     if request.stop:
-        value["stop"] = list(request.stop)
+        value["stop"] = [sound(text) for text in request.stop]
     alternatives = min(request.top_logprobs, MOST_LOGPROBS)
     if request.messages:
-        value["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+        value["messages"] = [{"role": message.role, "content": sound(message.content)} for message in request.messages]
         value[limit_name] = request.max_tokens
         if alternatives:
             value |= {"logprobs": True, "top_logprobs": alternatives}
@@ -38,13 +38,22 @@ def body(request: Request, model: str, limit_name: str = "max_tokens") -> dict[s
             schema = {"name": "answer", "strict": True, "schema": json.loads(request.json_schema)}
             value["response_format"] = {"type": "json_schema", "json_schema": schema}
         return value
-    value |= {"prompt": request.prompt, "max_tokens": request.max_tokens}
+    value |= {"prompt": sound(request.prompt), "max_tokens": request.max_tokens}
     if request.echo:
         # One token, since some versions of vLLM refuse none.
         value |= {"echo": True, "max_tokens": max(1, request.max_tokens), "logprobs": alternatives or MOST_LOGPROBS}
     elif alternatives:
         value["logprobs"] = alternatives
     return value
+
+
+def sound(text: str) -> str:
+    """Text that UTF-8 can hold: halves of a character that belong together become it, others the replacement character.
+
+    >>> sound("a\\ud83d\\ude00 \\ud83d")
+    'a😀 \ufffd'
+    """
+    return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
 
 
 def answer(request: Request, value: dict[str, Any]) -> Answer:

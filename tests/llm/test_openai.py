@@ -66,6 +66,12 @@ def test_a_request_goes_out_as_it_was_asked(ask: Callable[..., list[Answer]]) ->
     assert answers[0].tokens[0].alternatives == {answers[0].text: -0.1, "7": -2.5}
 
 
+def test_half_a_character_can_be_sent(ask: Callable[..., list[Answer]]) -> None:
+    with Server() as server:
+        assert answered(ask(server, [question("half \ud83d of one \x00")])) == 1
+        assert server.calls[0].body["messages"][0]["content"] == "half \ufffd of one \x00"
+
+
 def test_an_echo_gives_what_could_stand_at_each_place(ask: Callable[..., list[Answer]]) -> None:
     asked = question("", messages=(), prompt="the\tunknown\ncat\tunknown\n", echo="unknown", echo_from=8, max_tokens=0, top_logprobs=15)
     with Server() as server:
