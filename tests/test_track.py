@@ -76,7 +76,7 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["explain.prompt_version"] == "1"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
-    assert run.data.metrics["top_and_random.mean"] == score["top_and_random"]["mean"]
+    assert run.data.metrics["top_and_random/mean"] == score["top_and_random"]["mean"]
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
@@ -199,7 +199,7 @@ def test_a_dirty_workspace_is_tagged_and_outputs_do_not_count(done: Toy) -> None
 def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None:
     (toy.folder / "metrics" / "score.json").write_text('{"a": {"b": null, "c": 1}, "d": "no number", "e": true}', encoding="utf-8")
     result = result_of(toy)
-    assert scalars(result) == {"a.c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
+    assert scalars(result) == {"a/c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
 
 
 def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

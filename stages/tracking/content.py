@@ -135,8 +135,12 @@ def description(result: Result) -> str:
 
 
 def scalars(result: Result) -> dict[str, float]:
-    """The numbers of metrics/score.json that are defined, under their dotted names."""
-    return {clean_key(name): number for name, value in flat(result.metrics_json()).items() if (number := finite(value)) is not None}
+    """The numbers of metrics/score.json that are defined; the first part of a name is the section of the chart view.
+
+    `top_and_random.mean` there is `top_and_random/mean` here.
+    """
+    numbers = {name: finite(value) for name, value in flat(result.metrics_json()).items()}
+    return {clean_key(name.replace(".", "/", 1)): number for name, number in numbers.items() if number is not None}
 
 
 def steps(result: Result) -> Iterator[Step]:

@@ -137,7 +137,9 @@ def connect(store: Store) -> tuple["MlflowClient", str]:
         with closing(sqlite3.connect(store.database, timeout=BUSY_S)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # Persists in the file; halves the wait of parallel writers.
     if experiment is None:
-        return client, str(client.create_experiment(store.experiment, artifact_location=store.artifacts))
+        # The kind decides which page the UI opens: that of runs, not that of traces.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return client, str(client.create_experiment(store.experiment, artifact_location=store.artifacts, tags=tags))
     if experiment.lifecycle_stage != "active":
         raise UserError(
             f"MLflow's experiment {store.experiment!r} is deleted; "

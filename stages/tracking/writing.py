@@ -68,7 +68,7 @@ def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
     if result.origin.time_ms is None:  # Made just now, so the reports may be about it.
         log_usage(client, experiment, run_id, result)
     log_files(client, run_id, result)
-    client.set_terminated(run_id, "FINISHED", end_time=start)
+    client.set_terminated(run_id, "FINISHED", end_time=result.origin.time_ms)
     client.set_tag(run_id, COMPLETE, "true")
     return run_id
 
