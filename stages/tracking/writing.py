@@ -4,9 +4,11 @@ import hashlib
 import json
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.errors import UserError
 from stages.llm.usage import read_usage
 from stages.tracking.content import Prompt, description, finite, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
 from stages.tracking.lock import flat
@@ -149,8 +151,6 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     """The table, the report, the figures, the prompts, and the small files of the result itself, so that `compare` can read a run."""
     from stages.tracking.figures import write_figures
-    from stages.viewer.report import write_report
-    from stages.viewer.result import Files
 
     table = neuron_table(result)
     if table:
@@ -158,9 +158,7 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_figures(result, folder / "figures")
-        if all(result.path(path).exists() for path in result.paths.data):
-            names = (*result.paths.data, result.paths.metrics)
-            write_report(folder / "report.html", Files(*(result.path(name) for name in names)))
+        write_viewer(result, folder / "report.html")
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
         for source in (result.path(result.paths.scores), result.path(result.paths.explanations), result.path("params.yaml")):
@@ -170,6 +168,20 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
         for source in sorted(metrics.glob("*.*")) if metrics.is_dir() else []:
             put(folder / "metrics" / source.name, source.read_bytes())
         client.log_artifacts(run_id, name)
+
+
+def write_viewer(result: Result, path: Path) -> None:
+    """The page that shows the result's neurons; MLflow opens it beside the run. None where files are missing or nothing is to be seen."""
+    from stages.viewer.report import write_report
+    from stages.viewer.result import Files
+
+    if any(not result.path(name).exists() for name in result.paths.data):
+        return
+    metrics = result.path(result.paths.metrics)
+    recordings, explanations, simulations, scores = (result.path(name) for name in result.paths.data)
+    files = Files(recordings, explanations, simulations, scores, metrics if metrics.is_dir() else None)
+    with suppress(UserError):
+        write_report(path, files)
 
 
 def put(path: Path, content: bytes) -> None:
