@@ -158,7 +158,8 @@ def test_a_param_to_try_is_an_experiment_and_without_a_remote_all_is_computed(tm
     assert "Running stage 'record'" in pipeline(toy, "run", SET_PARAM="explain.concepts.phrases=2")
     assert "phrases: 2" in (toy.folder / "params.yaml").read_text(encoding="utf-8")
     assert "phrases: 3" in toy.git("show", "HEAD:params.yaml")
-    assert "-S" not in pipeline(toy, "run", check=False, SET_PARAM="-S; touch hacked") and not (toy.folder / "hacked").exists()
+    assert "exit 0" not in pipeline(toy, "run", check=False, SET_PARAM="--force; touch hacked $(touch hacked)")
+    assert not (toy.folder / "hacked").exists()
 
 
 @pytest.mark.slow  # Two experiments of the toy pipeline.
