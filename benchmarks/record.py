@@ -96,7 +96,8 @@ def random_subject() -> Subject:
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
     sites = tuple(find_sites(model, "auto"))
-    return Subject(model, SimpleNamespace(bos_token_id=None), [b"x"] * 4096, sites, tuple(width(model.get_submodule(s), s) for s in sites))
+    widths = tuple(width(model.get_submodule(site), site) for site in sites)
+    return Subject(model, SimpleNamespace(bos_token_id=None), [b"x"] * 4096, sites, widths, random_subject)
 
 
 def peak_memory(excerpts: int) -> dict[str, Any]:

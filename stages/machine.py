@@ -4,6 +4,7 @@ NEUROGLOSS_CACHE     folder for downloads and profiles (default: the user's cach
 NEUROGLOSS_DEVICE    torch device (default: cuda where there is one, else cpu)
 NEUROGLOSS_THREADS   CPU threads of torch (default: the cores this process may use)
 NEUROGLOSS_MEMORY_MB memory a stage may use beyond the model (default: 1500)
+ENGINE=ray           spread the work over a Ray cluster, at RAY_ADDRESS or else on this machine (default: local)
 NEUROGLOSS_CONCURRENCY  requests in flight at an endpoint (default: 16)
 NEUROGLOSS_TIMEOUT_S    seconds an endpoint may take for one answer (default: 120)
 NEUROGLOSS_RETRY_S      seconds one request may be tried again and again (default: 600)
@@ -16,6 +17,7 @@ DVC_ROOT             set by DVC: the repository, also from its temporary workspa
 import math
 import os
 from pathlib import Path
+from typing import Literal
 
 from stages.errors import UserError
 
@@ -52,6 +54,14 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def engine() -> Literal["local", "ray"]:
+    """What runs the shards of a stage; UserError for any other name."""
+    chosen = os.environ.get("ENGINE", "") or "local"
+    if chosen in ("local", "ray"):
+        return chosen  # type: ignore[return-value]  # one of the two
+    raise UserError(f"ENGINE is {chosen!r}, expected local or ray")
 
 
 def concurrency() -> int:

@@ -28,7 +28,7 @@ from stages.subject.excerpts import Excerpts, draw_excerpts
 from stages.subject.model import Subject, load_subject
 from stages.subject.plan import LayerPlan, excerpt_rng, frequent_tokens, plan_layers
 from stages.subject.result import finish
-from stages.subject.stream import empty_states, stream
+from stages.subject.stream import Job, empty_states, stream
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,9 @@ def record(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: 
     for group in passes(plans, params, len(table.tokens)):
         if all(plan.layer in assembly.finished for plan in group):
             continue
-        states = empty_states(group, params.top, excerpts.tokens, table)
-        stream(subject, excerpts.tokens, group, table, states, scratch)
+        job = Job(subject.loader, excerpts.tokens, group, table, params.top)
+        states = empty_states(job)
+        stream(subject, job, states, scratch)
         for plan in group:
             state = states.pop(0)
             if plan.layer not in assembly.finished:

@@ -57,6 +57,17 @@ class LayerState:
         joined = join(self.moments, moments)
         self.count[0], self.mean, self.central = joined.count, joined.mean, joined.sums
 
+    def take(self, other: "LayerState", plan: LayerPlan, excerpts: range) -> None:
+        """Add what another state learned from these later excerpts; its moments are joined apart, shard by shard."""
+        neurons, places = np.nonzero(other.keys >= 0)
+        changed = merge(self.keys, neurons, other.keys[neurons, places])
+        self.top[changed.neurons, changed.places] = other.top[neurons[changed.sources], places[changed.sources]]
+        drawn = (plan.random >= excerpts.start) & (plan.random < excerpts.stop)
+        self.random[drawn] = other.random[drawn]
+        self.firing += other.firing
+        self.sums += other.sums
+        self.clipped += other.clipped
+
     def arrays(self) -> dict[str, np.ndarray]:
         """By name, for keeping."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -157,9 +168,10 @@ class LayerRecorder:
             order = np.argsort(rows, kind="stable")
             arrived, rows = arrived[order], rows[order]
             changed = merge(self.state.keys, rows, keys_of(maxima[arrived, rows], batch.first + arrived))
-            order = np.argsort(changed.excerpts, kind="stable")
-            rows, places, excerpts = changed.neurons[order], changed.places[order], changed.excerpts[order] - batch.first
-            self.state.top[rows, places] = self.pick(seen, excerpts, rows)
+            excerpts = arrived[changed.sources]
+            order = np.argsort(excerpts, kind="stable")
+            rows = changed.neurons[order]
+            self.state.top[rows, changed.places[order]] = self.pick(seen, excerpts[order], rows)
 
     def pick(
         self, seen: Float32[Tensor, "excerpt token neuron"], excerpts: Int[np.ndarray, " pair"], neurons: Int[np.ndarray, " pair"]

@@ -40,6 +40,8 @@ class Subject:
     """Module path of each layer's MLP output projection."""
     widths: tuple[int, ...]
     """Neurons of each layer."""
+    loader: "Callable[[], Subject]"
+    """Loads the same subject in another process; equal loaders load equal subjects."""
 
     @property
     def bos(self) -> int | None:
@@ -82,6 +84,17 @@ class Subject:
         raise UserError(f"{self.sites[deepest]} is never run in a forward pass; correct subject.site")
 
 
+@dataclass(frozen=True)
+class Loader:
+    """How a subject is loaded; small and comparable, so that a worker can keep what it has loaded."""
+
+    params: SubjectParams
+
+    def __call__(self) -> Subject:
+        """Load it."""
+        return load_subject(self.params)
+
+
 def load_subject(params: SubjectParams) -> Subject:
     """Load the model in eval mode on this machine's device; UserError where it cannot be one."""
     path = resolve(params.model, params.revision, params.sha256)
@@ -89,7 +102,8 @@ def load_subject(params: SubjectParams) -> Subject:
     model, tokenizer = load_model(path, params.model, params.dtype)
     sites = tuple(find_sites(model, params.site))
     widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model.to(device()).eval().requires_grad_(False), tokenizer, token_bytes(tokenizer), sites, widths)
+    model = model.to(device()).eval().requires_grad_(False)
+    return Subject(model, tokenizer, token_bytes(tokenizer), sites, widths, Loader(params))
 
 
 def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:

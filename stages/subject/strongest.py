@@ -16,11 +16,12 @@ FLOAT16_MAX = 65504.0
 
 
 class Replaced(NamedTuple):
-    """Which places of which neurons got which excerpt; three index arrays of one length."""
+    """Which places of which neurons got which key; three index arrays of one length."""
 
     neurons: Int[np.ndarray, " change"]
     places: Int[np.ndarray, " change"]
-    excerpts: Int[np.ndarray, " change"]
+    sources: Int[np.ndarray, " change"]
+    """Position of the key among those that arrived."""
 
 
 def ordered(maxima: Float16[np.ndarray, "..."]) -> UInt16[np.ndarray, "..."]:
@@ -56,13 +57,13 @@ def candidates(held: Int[np.ndarray, "neuron top"], maxima: Float16[np.ndarray, 
 def merge(held: Int[np.ndarray, "neuron top"], neurons: Int[np.ndarray, " pair"], keys: Int[np.ndarray, " pair"]) -> Replaced:
     """Put keys (ascending by neuron) into `held` (changed in place, in no order) where they beat what is there."""
     rows, starts, counts = np.unique(neurons, return_index=True, return_counts=True)
+    column = np.arange(len(keys)) - np.repeat(starts, counts)
     fresh = np.full((len(rows), counts.max(initial=0)), BARRED)
-    fresh[np.repeat(np.arange(len(rows)), counts), np.arange(len(keys)) - np.repeat(starts, counts)] = keys
+    fresh[np.repeat(np.arange(len(rows)), counts), column] = keys
     old, top = held[rows], held.shape[1]
     threshold = np.partition(np.concatenate([old, fresh], axis=1), -top, axis=1)[:, -top, None]
     out, came = np.nonzero(old < threshold), np.nonzero(fresh >= threshold)
     # Both lists go by rows with equally many entries in each, so they pair up.
-    arrived = fresh[came]
-    changed = Replaced(rows[out[0]], out[1], excerpts_of(arrived))
-    held[changed.neurons, changed.places] = arrived
+    changed = Replaced(rows[out[0]], out[1], starts[came[0]] + came[1])
+    held[changed.neurons, changed.places] = keys[changed.sources]
     return changed

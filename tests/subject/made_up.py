@@ -1,6 +1,7 @@
 """A subject without a model: each layer's activations follow from the tokens, so that everything recorded can be computed densely."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,16 @@ from stages.params import RecordParams
 from stages.subject.excerpts import Excerpts
 
 VOCABULARY = 40
+
+
+@dataclass(frozen=True)
+class MadeUpLoader:
+    """Makes it again, in another process."""
+
+    widths: tuple[int, ...]
+
+    def __call__(self) -> "MadeUp":
+        return MadeUp(self.widths)
 
 
 class MadeUp:
@@ -24,6 +35,7 @@ class MadeUp:
         self.by_token = [rng.normal(-0.5, scale, (VOCABULARY, width)).astype(np.float32) for width in widths]
         for table in self.by_token:
             table[:, 0] = -np.abs(table[:, 0])  # The first neuron of each layer never fires.
+        self.loader = MadeUpLoader(self.widths)
         self.passes = 0
 
     def dense(self, layer: int, tokens: np.ndarray) -> np.ndarray:

@@ -20,8 +20,10 @@ def test_streaming_keeps_what_a_full_sort_keeps(seed: int, top: int, batch: int,
         strong[barred[:, numbers].T] = False
         rows, arrived = np.nonzero(strong.T)
         before = held.copy()
-        changed = merge(held, rows, keys_of(maxima[rows, numbers[arrived]], numbers[arrived]))
-        before[changed.neurons, changed.places] = keys_of(maxima[changed.neurons, changed.excerpts], changed.excerpts)
+        keys = keys_of(maxima[rows, numbers[arrived]], numbers[arrived])
+        changed = merge(held, rows, keys)
+        np.testing.assert_array_equal(changed.neurons, rows[changed.sources])
+        before[changed.neurons, changed.places] = keys[changed.sources]
         np.testing.assert_array_equal(before, held)
     for neuron in range(neurons):
         free = np.flatnonzero(~barred[neuron])

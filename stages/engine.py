@@ -1,0 +1,116 @@
+"""Where shards are worked on: one after the other in this process, or as tasks of a Ray cluster. Results come in the order of the shards.
+
+A function that is mapped takes what all shards share and one shard, stands at the top of a module, and gives the same result wherever
+it runs; so the engine changes no number.
+"""
+
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from stages.errors import UserError
+from stages.machine import engine
+
+logger = logging.getLogger(__name__)
+
+Shared = TypeVar("Shared")
+Shard = TypeVar("Shard")
+Result = TypeVar("Result")
+
+RETRIES = 3
+"""How often a shard is begun again after its worker died."""
+
+
+def workers() -> int:
+    """How many shards are worked on at the same time."""
+    return 1 if engine() == "local" else ray_workers(connect())
+
+
+def map_shards(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Sequence[Shard]) -> Iterator[Result]:
+    """The function's result for each shard, in the order of the shards.
+
+    On Ray a shard whose worker is killed is begun again. Raises UserError where Ray is missing, cannot be reached or keeps losing workers.
+    """
+    if engine() == "ray":
+        yield from map_on_ray(function, shared, shards)
+    else:
+        for shard in shards:
+            yield function(shared, shard)
+
+
+def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Sequence[Shard]) -> Iterator[Result]:
+    """A window of tasks, so that finished results do not pile up."""
+    ray = connect()
+    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(on_worker)
+    kept, waiting, running = ray.put(shared), deque(shards), deque[Any]()
+    try:
+        while waiting or running:
+            while waiting and len(running) <= ray_workers(ray):
+                running.append(task.remote(function, kept, waiting.popleft()))
+            yield finished(ray, running.popleft())
+    finally:
+        for left in running:
+            ray.cancel(left)
+
+
+def finished(ray: Any, running: Any) -> Any:
+    """The result of a task; what went wrong there as it would be here."""
+    try:
+        return ray.get(running)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise UserError(str(error.cause)) from error
+        raise
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"a shard lost its Ray worker {RETRIES + 1} times ({reason}); give the workers more memory or start fewer, then run again"
+        ) from error
+
+
+def on_worker(function: Callable[[Any, Any], Any], shared: Any, shard: Any) -> Any:
+    """Work on one shard with the processors this task was given."""
+    import ray
+
+    processors = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+    os.environ["NEUROGLOSS_THREADS"] = str(max(1, int(processors)))
+    os.environ["ENGINE"] = "local"
+    return function(shared, shard)
+
+
+def ray_workers(ray: Any) -> int:
+    """Tasks that the cluster runs at the same time: by its GPUs where there are any, else by its processors."""
+    resources = ray.cluster_resources()
+    return max(1, int(resources.get("GPU") or resources.get("CPU", 1)))
+
+
+def connect() -> Any:
+    """Ray, connected to RAY_ADDRESS or to a cluster started on this machine; UserError where that fails."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("ENGINE=ray needs Ray; run: pip install 'neurogloss[ray]'") from error
+    if not ray.is_initialized():
+        address = os.environ.get("RAY_ADDRESS")
+        try:
+            if address and address != "auto":
+                knock(address)
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, _skip_env_hook=True)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "a Ray cluster on this machine"
+            raise UserError(f"{where} cannot be reached ({reason}); start it with `ray start --head`, or unset ENGINE") from error
+        logger.info("spread over %s Ray workers", ray_workers(ray))
+    return ray
+
+
+def knock(address: str) -> None:
+    """Raise OSError or ValueError where nothing listens: Ray itself would end the process without an error to catch."""
+    host, separator, port = address.rpartition("//")[2].rpartition(":")
+    if not separator or not port.isdecimal():
+        raise ValueError("expected HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=10).close()

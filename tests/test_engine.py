@@ -1,0 +1,148 @@
+"""The engine changes no number: Ray gives the same bytes as this process, survives a killed worker, and says what is missing."""
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stages.artifacts.recordings import write_recordings
+from stages.engine import connect, map_shards, workers
+from stages.errors import UserError
+from stages.machine import engine
+from stages.record import record
+from stages.subject import stream as stream_module
+from stages.subject.checkpoint import Scratch
+from tests.subject.made_up import MadeUp, made_up_excerpts, record_params
+
+
+def test_local_is_the_default_and_works_in_the_order_of_the_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENGINE", raising=False)
+    assert engine() == "local"
+    assert workers() == 1
+    assert list(map_shards(add, 10, [3, 1, 2])) == [13, 11, 12]
+
+
+def test_an_unknown_engine_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "spark")
+    with pytest.raises(UserError, match="ENGINE is 'spark', expected local or ray"):
+        engine()
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "ray")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"ENGINE=ray needs Ray; run: pip install 'neurogloss\[ray\]'"):
+        list(map_shards(add, 1, [1]))
+
+
+def add(shared: int, shard: int) -> int:
+    return shared + shard
+
+
+def fail(shared: str, shard: int) -> int:
+    if shard == 2:
+        raise UserError(shared)
+    return shard
+
+
+def die_once(folder: Path, shard: int) -> int:
+    """Killed the first time shard 1 is worked on."""
+    marker = folder / "died"
+    if shard == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shard * 10
+
+
+def die(shared: None, shard: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return shard
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers on this machine."""
+    ray = pytest.importorskip("ray", reason="Ray is an optional extra")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=200_000_000,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def on_ray(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("ENGINE", "ray")
+    return cluster
+
+
+slow = [
+    pytest.mark.slow,  # A cluster takes many seconds to start.
+    pytest.mark.filterwarnings("ignore"),  # Ray's own.
+]
+
+
+class TestOnRay:
+    pytestmark = slow
+
+    def test_results_come_in_the_order_of_the_shards(self, on_ray: Any) -> None:
+        assert workers() == 2
+        assert list(map_shards(add, 10, list(range(9)))) == list(range(10, 19))
+
+    def test_an_error_of_the_user_stays_one(self, on_ray: Any) -> None:
+        with pytest.raises(UserError, match="^layer 3 is broken$"):
+            list(map_shards(fail, "layer 3 is broken", [1, 2, 3]))
+
+    def test_a_killed_worker_is_survived(self, on_ray: Any, tmp_path: Path) -> None:
+        assert list(map_shards(die_once, tmp_path, [0, 1, 2])) == [0, 10, 20]
+        assert (tmp_path / "died").exists()
+
+    def test_a_shard_that_always_kills_its_worker_is_an_error(self, on_ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("stages.engine.RETRIES", 0)
+        with pytest.raises(UserError, match="a shard lost its Ray worker 1 times"):
+            list(map_shards(die, None, [1]))
+
+    def test_recordings_are_the_same_bytes(self, on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("ray", "local"):
+            monkeypatch.setenv("ENGINE", name)
+            found = record(MadeUp(), made_up_excerpts(), record_params(), Scratch(tmp_path / f"scratch-{name}", "key"))  # type: ignore[arg-type]  # it quacks
+            write_recordings(tmp_path / name, found)
+        assert digest(tmp_path / "ray") == digest(tmp_path / "local")
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def test_states_of_parts_taken_together_are_the_state_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as on Ray, in one process, with as many shards as can be."""
+    monkeypatch.setattr(stream_module, "BATCH_TOKENS", 35 * 8)
+    monkeypatch.setattr(stream_module, "SHARD_BATCHES", 2)
+    for name in ("local", "ray"):
+        monkeypatch.setattr(stream_module, "engine", lambda name=name: name)
+        monkeypatch.setattr(stream_module, "workers", lambda: 3)
+        found = record(MadeUp(), made_up_excerpts(), record_params(), Scratch(tmp_path / f"scratch-{name}", "key"))  # type: ignore[arg-type]  # it quacks
+        write_recordings(tmp_path / name, found)
+    assert digest(tmp_path / "ray") == digest(tmp_path / "local")
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("127.0.0.1:1", "refused"), ("ray://127.0.0.1:1", "refused"), ("somewhere", "expected HOST:PORT")]
+)
+def test_an_address_that_does_not_answer_is_an_error(address: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(
+        UserError, match=f"the Ray cluster at RAY_ADDRESS={address} cannot be reached .*{reason}.*; start it with `ray start --head`"
+    ):
+        connect()
