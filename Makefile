@@ -41,7 +41,7 @@ check:
 	ruff check .
 	mypy
 	lint-imports --no-cache
-	pytest -m "not slow and not gpu"
+	pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 fix:
 	ruff check --fix .
