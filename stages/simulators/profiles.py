@@ -151,8 +151,9 @@ class Gains:
         rows = [*prompts, *[prompts[-1]] * (BATCH - len(prompts))]
         prefix = prefixes.shared(head) if begins(prompts[0], head) else Prefix([], None)
         ids = torch.tensor([prompt[len(prefix.ids) :] for prompt in rows])
-        logits, _ = prefixes.forward(ids, copied(prefix, BATCH), [Place(row, ids.shape[1] - 1) for row in range(len(prompts))])
-        return torch.log_softmax(logits, dim=-1)
+        # The head, too, sees the full batch: a product's last bits depend on its shape.
+        logits, _ = prefixes.forward(ids, copied(prefix, BATCH), [Place(row, ids.shape[1] - 1) for row in range(BATCH)])
+        return torch.log_softmax(logits[: len(prompts)], dim=-1)
 
 
 def begins(ids: list[int], head: list[int]) -> bool:
