@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from stages.errors import UserError
@@ -29,8 +29,8 @@ def workers() -> int:
     return 1 if engine() == "local" else ray_workers(connect())
 
 
-def map_shards(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Sequence[Shard]) -> Iterator[Result]:
-    """The function's result for each shard, in the order of the shards.
+def map_shards(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Iterable[Shard]) -> Iterator[Result]:
+    """The function's result for each shard, in the order of the shards; a shard is made when it is its turn.
 
     On Ray a shard whose worker is killed is begun again. Raises UserError where Ray is missing, cannot be reached or keeps losing workers.
     """
@@ -41,16 +41,18 @@ def map_shards(function: Callable[[Shared, Shard], Result], shared: Shared, shar
             yield function(shared, shard)
 
 
-def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Sequence[Shard]) -> Iterator[Result]:
+def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Iterable[Shard]) -> Iterator[Result]:
     """A window of tasks, so that finished results do not pile up."""
     ray = connect()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(on_worker)
-    kept, waiting, running = ray.put(shared), deque(shards), deque[Any]()
+    kept, running = ray.put(shared), deque[Any]()
     try:
-        while waiting or running:
-            while waiting and len(running) <= ray_workers(ray):
-                running.append(task.remote(function, kept, waiting.popleft()))
+        for shard in shards:
+            running.append(task.remote(function, kept, shard))
+            if len(running) > ray_workers(ray):
+                yield finished(ray, running.popleft())
+        while running:
             yield finished(ray, running.popleft())
     finally:
         for left in running:

@@ -5,20 +5,27 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.artifacts.recordings import write_recordings
-from stages.engine import connect, map_shards, workers
+from stages.engine import connect, finished, map_shards, workers
 from stages.errors import UserError
+from stages.explainers import concepts
 from stages.machine import engine
+from stages.params import ConceptsParams
 from stages.record import record
+from stages.simulators import vocabulary as vocabulary_module
 from stages.subject import stream as stream_module
 from stages.subject.checkpoint import Scratch
+from tests.simulators.fake import vocabulary
 from tests.subject.made_up import MadeUp, made_up_excerpts, record_params
+from tests.tiny import random_recordings
 
 
 def test_local_is_the_default_and_works_in_the_order_of_the_shards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +72,17 @@ def die(shared: None, shard: int) -> int:
     return shard
 
 
+@dataclass(frozen=True)
+class MortalLoader:
+    """Its process is killed the first time it loads."""
+
+    folder: Path
+
+    def __call__(self) -> MadeUp:
+        die_once(self.folder, 1)
+        return MadeUp()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two workers on this machine."""
@@ -86,14 +104,8 @@ def on_ray(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return cluster
 
 
-slow = [
-    pytest.mark.slow,  # A cluster takes many seconds to start.
-    pytest.mark.filterwarnings("ignore"),  # Ray's own.
-]
-
-
 class TestOnRay:
-    pytestmark = slow
+    pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own.
 
     def test_results_come_in_the_order_of_the_shards(self, on_ray: Any) -> None:
         assert workers() == 2
@@ -112,12 +124,41 @@ class TestOnRay:
         with pytest.raises(UserError, match="a shard lost its Ray worker 1 times"):
             list(map_shards(die, None, [1]))
 
-    def test_recordings_are_the_same_bytes(self, on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_worker_out_of_memory_is_an_error(self, cluster: Any) -> None:
+        def get(_: Any) -> None:
+            raise cluster.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node...")
+
+        with pytest.raises(UserError, match=r"running low on memory\.\); give the workers more memory or start fewer, then run again"):
+            finished(SimpleNamespace(get=get, exceptions=cluster.exceptions), None)
+
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_recordings_are_the_same_bytes(self, on_ray: Any, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("ray", "local"):
             monkeypatch.setenv("ENGINE", name)
-            found = record(MadeUp(), made_up_excerpts(), record_params(), Scratch(tmp_path / f"scratch-{name}", "key"))  # type: ignore[arg-type]  # it quacks
+            subject = MadeUp()
+            if killed:
+                subject.loader = MortalLoader(tmp_path)  # type: ignore[assignment]  # it quacks
+            found = record(subject, made_up_excerpts(), record_params(), Scratch(tmp_path / f"scratch-{name}", "key"))  # type: ignore[arg-type]  # it quacks
             write_recordings(tmp_path / name, found)
         assert digest(tmp_path / "ray") == digest(tmp_path / "local")
+        assert (tmp_path / "died").exists() == killed
+
+    def test_explanations_and_simulations_are_the_same(self, on_ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(concepts, "BLOCK", 5)
+        monkeypatch.setattr(vocabulary_module, "BLOCK", 3)
+        recordings = random_recordings(layers=2, per_layer=6, tokens=12, per_split=3, excerpts=80)
+        raised = {f"bank {number}": {f" w{token}": 4.0 for token in range(number, 40, 7)} for number in range(9)}
+        monkeypatch.setattr(concepts, "read_bank", lambda name: list(raised))
+        params = ConceptsParams(bank="any", phrases=3, shortlist=9)
+        found = []
+        for name in ("ray", "local"):
+            monkeypatch.setenv("ENGINE", name)
+            explained = concepts.explain_concepts(recordings, vocabulary(recordings, raised), params)
+            texts = [row.kept.text for row in explained]
+            levels = vocabulary(recordings, raised).simulate(np.arange(len(recordings)), np.array([1, 2]), texts)
+            found.append((explained, levels.levels.tobytes(), levels.status.tobytes()))
+        assert found[0] == found[1]
+        assert sum(text is not None for text in texts) > 5
 
 
 def digest(folder: Path) -> dict[str, str]:

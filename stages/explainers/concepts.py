@@ -5,16 +5,19 @@ excerpts that may be looked at and how strongly the neuron fires there. Correlat
 three matrix products; combinations are then sought greedily among each neuron's best single phrases. The score split takes no part.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float16, Float32, Float64, Int, Int32
 from tqdm import tqdm
 
 from stages.artifacts.explanations import Candidate, Explanation
 from stages.artifacts.recordings import Kind, Recordings, Split
 from stages.artifacts.status import Status
+from stages.engine import map_shards
 from stages.errors import UserError
 from stages.params import ConceptsParams
 from stages.simulators.vocabulary import Vocabulary
@@ -22,6 +25,26 @@ from stages.simulators.vocabulary import Vocabulary
 BLOCK = 256
 """Neurons fitted at a time."""
 FITTED = (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What fitting needs besides the neurons."""
+
+    levels: Float32[np.ndarray, "phrase entry"]
+    """Of each phrase of the bank on each distinct token of the corpus."""
+    entries: Int32[np.ndarray, "excerpt token"]
+    """Which of the distinct tokens each token of the corpus is."""
+    weights: Float64[np.ndarray, " token"]
+    """Weight of each token of a neuron's excerpts, one excerpt after the other. They sum to 1."""
+    params: ConceptsParams
+
+
+class Block(NamedTuple):
+    """The excerpts of some neurons that may be looked at."""
+
+    excerpts: Int32[np.ndarray, "neuron slot"]
+    activations: Float16[np.ndarray, "neuron slot token"]
 
 
 @dataclass(frozen=True)
@@ -49,14 +72,13 @@ def read_bank(name: str) -> list[str]:
 def explain_concepts(recordings: Recordings, vocabulary: Vocabulary, params: ConceptsParams) -> list[Explanation]:
     """One explanation per neuron, in order; `silent_neuron` where the neuron never fires, `no_explanation` where no phrase fits."""
     bank = read_bank(params.bank)
-    levels = vocabulary.levels(bank)
-    found = []
-    for start in tqdm(range(0, len(recordings), BLOCK), desc="fitting concepts", unit="block", delay=1, leave=False):
-        rows = np.arange(start, min(start + BLOCK, len(recordings)))
-        picked = fit(levels, weigh(recordings, vocabulary, rows), params)
-        found += [
-            explanation(recordings, int(row), [bank[phrase] for phrase in phrases]) for row, phrases in zip(rows, picked, strict=True)
-        ]
+    slots, weights = fitted_on(recordings)
+    common = Common(vocabulary.levels(bank), vocabulary.entries.of(recordings.corpus).astype(np.int32), weights, params)
+    found: list[Explanation] = []
+    with tqdm(total=len(recordings), desc="fitting concepts", unit="neuron", delay=1, leave=False) as bar:
+        for picked in map_shards(fit_block, common, blocks(recordings, slots)):
+            found += [explanation(recordings, len(found) + place, [bank[phrase] for phrase in one]) for place, one in enumerate(picked)]
+            bar.update(len(picked))
     return found
 
 
@@ -71,23 +93,37 @@ def explanation(recordings: Recordings, row: int, phrases: list[str]) -> Explana
     return Explanation(int(recordings.layers[row]), int(recordings.indices[row]), kept)
 
 
-def weigh(recordings: Recordings, vocabulary: Vocabulary, rows: Int[np.ndarray, " neuron"]) -> Weighted:
-    """Gather the excerpts that may be fitted on. Top and random ones weigh half each, as in the score that counts."""
-    entries = vocabulary.entries
-    width = len(entries.tokens)
-    counts, sums = np.zeros((len(rows), width), np.float32), np.zeros((len(rows), width), np.float32)
-    deviations = np.zeros(len(rows))
+def fitted_on(recordings: Recordings) -> tuple[Int[np.ndarray, " slot"], Float64[np.ndarray, " token"]]:
+    """The slots that may be fitted on, and the weight of each of their tokens. Top and random ones weigh half each, as in the score."""
     parts = [part for kind in Kind if len(part := recordings.slots.where(*FITTED, kind=kind))]
-    slots = np.concatenate(parts)
-    weights = np.concatenate([np.full(len(part), 1 / len(parts) / len(part)) for part in parts]).repeat(recordings.corpus.shape[1])
-    weights /= recordings.corpus.shape[1]
-    for place, row in enumerate(rows):
-        at = entries.of(recordings.tokens(int(row), slots)).ravel()
-        activations = np.asarray(recordings.activations[row, slots], np.float64).ravel()
-        activations -= weights @ activations
-        counts[place] = np.bincount(at, weights, width)
-        sums[place] = np.bincount(at, weights * activations, width)
-        deviations[place] = np.sqrt(weights @ activations**2)
+    length = recordings.corpus.shape[1]
+    weights = np.concatenate([np.full(len(part), 1 / len(parts) / len(part)) for part in parts]).repeat(length)
+    return np.concatenate(parts), weights / length
+
+
+def blocks(recordings: Recordings, slots: Int[np.ndarray, " slot"]) -> Iterator[Block]:
+    """All neurons, some at a time."""
+    for start in range(0, len(recordings), BLOCK):
+        part = slice(start, start + BLOCK)
+        yield Block(np.asarray(recordings.excerpts[part][:, slots]), np.asarray(recordings.activations[part][:, slots]))
+
+
+def fit_block(common: Common, block: Block) -> list[list[int]]:
+    """Phrases of each neuron of a block."""
+    return fit(common.levels, weigh(common, block), common.params)
+
+
+def weigh(common: Common, block: Block) -> Weighted:
+    """Gather how often and how strongly each neuron fires on each distinct token."""
+    shape = len(block.excerpts), common.levels.shape[1]
+    counts, sums, deviations = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape[0])
+    for neuron, excerpts in enumerate(block.excerpts):
+        at = common.entries[excerpts].ravel()
+        activations = block.activations[neuron].astype(np.float64).ravel()
+        activations -= common.weights @ activations
+        counts[neuron] = np.bincount(at, common.weights, shape[1])
+        sums[neuron] = np.bincount(at, common.weights * activations, shape[1])
+        deviations[neuron] = np.sqrt(common.weights @ activations**2)
     return Weighted(counts, sums, deviations)
 
 

@@ -6,14 +6,16 @@ names tokens outright (the word "of") is read literally; any other is turned int
     level = 10 * max(0, gain - threshold) ** power / the same at its highest
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float16, Float32, Int, Int32, Int64
 
 from stages.artifacts.recordings import Recordings
 from stages.artifacts.status import CODES, Status
+from stages.engine import map_shards
 from stages.params import VocabularyParams
 from stages.simulators.profiles import Gains
 from stages.simulators.quoted import named, phrases, variant
@@ -62,6 +64,30 @@ def entries(recordings: Recordings, gains: Gains) -> Entries:
     where = {ordered[start]: position for position, start in enumerate(starts)}
     variants = np.array([where[theirs[number]] if number >= 0 else 0 for number in ids], np.int64)
     return Entries(tokens, texts, ids, np.array(order, np.int64), np.array(starts, np.int64), variants)
+
+
+class Phrases(NamedTuple):
+    """What all simulations share."""
+
+    levels: Float32[np.ndarray, "phrase entry"]
+    entries: Int32[np.ndarray, "excerpt token"]
+    """Which of the distinct tokens each token of the corpus is."""
+
+
+class Told(NamedTuple):
+    """Some neurons with an explanation."""
+
+    excerpts: Int32[np.ndarray, "neuron place"]
+    phrases: list[list[int]]
+    """Of each neuron, at least one."""
+
+
+def read_block(known: Phrases, told: Told) -> Float16[np.ndarray, "neuron place token"]:
+    """The mean level of each neuron's phrases on its excerpts."""
+    levels = np.empty((*told.excerpts.shape, known.entries.shape[1]), np.float16)
+    for neuron, numbers in enumerate(told.phrases):
+        levels[neuron] = known.levels[numbers].mean(axis=0)[known.entries[told.excerpts[neuron]]]
+    return levels
 
 
 class Vocabulary:
@@ -116,10 +142,16 @@ class Vocabulary:
         if not distinct:
             return result
         number = {phrase: position for position, phrase in enumerate(distinct)}
-        levels = self.levels(distinct)
-        for place, (row, parts) in enumerate(zip(rows, cut, strict=True)):
-            if parts:
-                at = self.entries.of(self.recordings.tokens(int(row), slots))
-                result.levels[place] = levels[[number[phrase] for phrase in parts]].mean(axis=0)[at]
-                result.status[place] = CODES.index(Status.OK)
+        known = Phrases(self.levels(distinct), self.entries.of(self.recordings.corpus).astype(np.int32))
+        told = np.flatnonzero([len(parts) > 0 for parts in cut])
+        parts = [told[start : start + BLOCK] for start in range(0, len(told), BLOCK)]
+
+        def blocks() -> Iterator[Told]:
+            for part in parts:
+                excerpts = np.asarray(self.recordings.excerpts[rows[part][:, None], slots])
+                yield Told(excerpts, [[number[phrase] for phrase in cut[place]] for place in part])
+
+        for part, levels in zip(parts, map_shards(read_block, known, blocks()), strict=True):
+            result.levels[part] = levels
+            result.status[part] = CODES.index(Status.OK)
         return result

@@ -58,15 +58,25 @@ def test_the_concepts_never_see_the_score_split(recordings: Recordings, bank: di
     assert explain_concepts(changed, reader, PARAMS) == explain_concepts(recordings, reader, PARAMS)
 
 
-def test_every_other_split_counts(recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
-    reader = vocabulary(recordings, bank)
+def test_every_other_split_counts(recordings: Recordings) -> None:
+    slots, weights = concepts.fitted_on(recordings)
+    assert weights.sum() == pytest.approx(1)
+    levels = np.zeros((1, int(recordings.corpus.max()) + 1), np.float32)
+    common = concepts.Common(levels, recordings.corpus, weights, PARAMS)
+    [before, *_] = concepts.blocks(recordings, slots)
     for split in (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT):
         changed = np.array(recordings.activations)
         changed[:, recordings.slots.where(split)] *= -3
-        assert not np.array_equal(
-            concepts.weigh(dataclasses.replace(recordings, activations=changed), reader, np.array([0])).sums,
-            concepts.weigh(recordings, reader, np.array([0])).sums,
-        )
+        [after, *_] = concepts.blocks(dataclasses.replace(recordings, activations=changed), slots)
+        assert not np.array_equal(concepts.weigh(common, after).sums, concepts.weigh(common, before).sums)
+
+
+def test_explanations_do_not_depend_on_how_neurons_are_cut_into_blocks(
+    recordings: Recordings, bank: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = explain_concepts(recordings, vocabulary(recordings, bank), PARAMS)
+    monkeypatch.setattr(concepts, "BLOCK", 3)
+    assert explain_concepts(recordings, vocabulary(recordings, bank), PARAMS) == whole
 
 
 def test_a_neuron_that_no_phrase_fits_has_no_explanation(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
