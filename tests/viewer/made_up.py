@@ -109,10 +109,11 @@ def score_table(layers: np.ndarray, indices: np.ndarray, statuses: list[str], sc
     return table.select(SCORES.names)
 
 
-def large(folder: Path, layers: int, per_layer: int, tokens: int = 64, top: int = 20, random: int = 15, entries: int = 2048) -> Path:
+def large(folder: Path, layers: int, per_layer: int, top: int, random: int, subject: dict[str, Any] | None = None) -> Path:
     """A result of `layers * per_layer` neurons in the true layout; the neurons of a block of 512 repeat."""
     rng = np.random.default_rng(0)
     count, slots, vocabulary, excerpts = layers * per_layer, deal(top, random, 5), 49152, 4000
+    tokens, entries = 64, 2048
     layer, neuron = np.repeat(np.arange(layers), per_layer), np.tile(np.arange(per_layer), layers)
     block = 512
     one = np.maximum(rng.normal(-0.5, 1, (block, len(slots), tokens)), -0.2).astype(np.float16)
@@ -142,7 +143,7 @@ def large(folder: Path, layers: int, per_layer: int, tokens: int = 64, top: int 
                 table_tokens=np.zeros(0, np.int32),
                 table_counts=np.zeros(0, np.int32),
                 token_means=np.zeros(0, np.float16),
-                about={"subject": "made-up model"},
+                about={"subject": subject or "made-up model"},
             ),
         )
     large_variant(folder, layer, neuron, slots.where(Split.CALIBRATE, Split.SCORE), tokens, rng)
