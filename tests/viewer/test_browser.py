@@ -2,13 +2,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from playwright.sync_api import Page, expect
 
 from stages.artifacts.recordings import read_recordings
+from stages.artifacts.scores import write_scores
 from stages.viewer.pages import Pages
 from stages.viewer.result import open_result
 from tests.viewer.conftest import ready
-from tests.viewer.made_up import HOSTILE, write_variant
+from tests.viewer.made_up import HOSTILE, score_table, write_variant
 
 
 def test_the_overview_opens_from_a_file(page: Page, small_site: Path) -> None:
@@ -76,6 +78,14 @@ def test_a_neuron_page_shows_real_above_simulated_and_both_values(page: Page, sm
     expect(page.get_by_role("tooltip")).to_contain_text("simulated level")
 
 
+def test_the_strongest_simulated_token_has_full_colour_however_low_its_level(page: Page, small_view: str) -> None:
+    for name in ("L0.N0", "L1.N9"):
+        ready(page, f"{small_view}#/neuron/{name}")
+        shades = page.locator(".line.simulated .t").evaluate_all("all => all.map(t => Number(t.style.getPropertyValue('--v')))")
+        assert max(shades) == 1
+        expect(page.locator(".key-line")).to_contain_text("full colour: real at its peak, simulated at level")
+
+
 def test_overlay_and_difference_can_be_chosen_and_stay_for_the_next_neuron(page: Page, small_view: str) -> None:
     ready(page, f"{small_view}#/neuron/L0.N0")
     page.get_by_role("button", name="Overlay").click()
@@ -135,9 +145,28 @@ def test_hostile_text_is_text(page: Page, hostile_site: Path, plain_server: Call
         expect(page.get_by_role("heading", level=1)).to_contain_text(neuron)
     shown = page.locator(".gloss").inner_text()
     assert "line⟨U+2028⟩and⟨U+2029⟩paragraph↵new⇥tab" in shown
+    tokens = set(page.locator(".excerpt .t").all_text_contents())
+    assert {"\\xe2\\x82", "\\xff", "∅", "<b>", "שלום", "right⟨U+202E⟩to left⟨U+202C⟩ and ⟨U+200F⟩ marks"} <= tokens
+    assert "emoji 👩⟨U+200D⟩👩⟨U+200D⟩👧 🇪🇺 and controls ␀␇␛[31m" in tokens
     assert page.locator("main img, main script, main b").count() == 0
     page.goto(f"{address}#/?q=%3Cscript%3E")
     expect(page.get_by_role("status")).to_contain_text("neurons")
+
+
+def test_a_result_in_which_nothing_could_be_scored_is_shown_as_that(
+    page: Page, small_result: Path, view_server: Callable[[Pages], str], tmp_path: Path
+) -> None:
+    shutil.copytree(small_result, tmp_path / "failed")
+    found = read_recordings(small_result / "data/recordings")
+    none = np.full(len(found), np.nan)
+    write_scores(tmp_path / "failed/data/scores.parquet", score_table(found.layers, found.indices, ["unanswered"] * len(found), none, 0))
+    address = view_server(Pages(open_result(tmp_path / "failed"), "view"))
+    ready(page, address)
+    assert "16 unanswered" in page.locator(".tile").last.inner_text()
+    assert "NaN" not in page.locator("main").inner_text()
+    expect(page.get_by_role("heading", name="Best explained").locator("xpath=..")).to_contain_text("None")
+    page.goto(f"{address}#/neuron/L0.N0")
+    expect(page.locator(".explanation")).to_contain_text("no score")
 
 
 def test_related_neurons_and_tokens_by_weight_come_with_links(page: Page, model_view: str) -> None:
@@ -220,4 +249,6 @@ def test_two_results_are_shown_on_the_same_excerpts(
     expect(page.get_by_role("tooltip")).to_contain_text("simulated B")
     page.goto(address)
     expect(page.get_by_role("columnheader", name="Score B")).to_be_visible()
+    page.get_by_label("Search explanations").fill("another")
+    expect(page.get_by_role("status")).to_have_text("16 of 18 neurons")
     assert page.locator(".tiles").count() == 2

@@ -24,10 +24,10 @@
     });
   }
 
-  // One excerpt. levels: recorded as share of the peak; simulations: per variant levels / 10 or null.
+  // One excerpt. real: recorded as share of the peak; shades: per variant levels as share of its strongest, or null.
   function painted(mode, excerpt, names) {
-    const { tokens, real, simulations } = excerpt;
-    const known = simulations.map((levels, v) => [levels, v]).filter(([levels]) => levels);
+    const { tokens, real, shades } = excerpt;
+    const known = shades.map((levels, v) => [levels, v]).filter(([levels]) => levels);
     if (mode === "stack" || !known.length) {
       const rows = [["real", "real", (span, i) => span.style.setProperty("--v", clamp(real[i]).toFixed(3))]];
       for (const [levels, v] of known) rows.push([`simulated v${v}`, names.length > 1 ? `simulated ${"AB"[v] ?? v}` : "simulated", (span, i) => span.style.setProperty("--v", clamp(levels[i]).toFixed(3))]);
@@ -105,8 +105,13 @@
 
   // All excerpts of a neuron with the choice of colouring; `mode` is kept between neurons.
   let mode = "stack";
-  function heatmap(excerpts, names) {
+  function heatmap(every, names) {
     const cards = [];
+    // A score is a correlation, so each side is coloured on its own scale; below level 1 little is not made to look like much.
+    const tops = names.map((_, v) => Math.max(0.1, ...every.flatMap((excerpt) => [...(excerpt.simulations[v] ?? [])])));
+    const excerpts = every.map((excerpt) => ({ ...excerpt, shades: excerpt.simulations.map((levels, v) => levels && levels.map((value) => value / tops[v])) }));
+    const levels = tops.map((top, v) => `${(10 * top).toFixed(1)}${names.length > 1 ? ` (${"AB"[v] ?? v})` : ""}`).join(", ");
+    const scale = `full colour: real at its peak${every.some((excerpt) => excerpt.simulations.some(Boolean)) ? `, simulated at level ${levels}` : ""}`;
     const sections = GROUPS.map(([group, title, note]) => {
       const members = excerpts.filter((excerpt) => excerpt.group === group);
       if (!members.length) return null;
@@ -121,14 +126,16 @@
       caption.replaceChildren(
         ...(mode === "difference"
           ? [el("span", { class: "swatch under" }), "real is higher ", el("span", { class: "swatch over" }), "simulated is higher"]
-          : [el("span", { class: "swatch real" }), mode === "overlay" ? "upper half: real " : "real ", el("span", { class: "swatch simulated" }), mode === "overlay" ? "lower half: simulated" : "simulated", " · full colour is the peak"]),
+          : [el("span", { class: "swatch real" }), mode === "overlay" ? "upper half: real " : "real ", el("span", { class: "swatch simulated" }), mode === "overlay" ? "lower half: simulated" : "simulated"]),
+        el("br"),
+        scale,
       );
     }
     // Buttons, not radios: arrow keys go on walking from neuron to neuron.
     const buttons = MODES.map(([value, label]) => el("button", { type: "button", "data-mode": value, onclick: () => ((mode = value), draw()) }, label));
     const choice = el("div", { class: "choice", role: "group", "aria-label": "Colour by" }, buttons);
     draw();
-    return el("div", { class: "heat" }, el("div", { class: "toolbar" }, choice, caption), sections);
+    return el("div", { class: "heat" }, el("h2", {}, "Excerpts"), el("div", { class: "toolbar" }, choice, caption), sections);
   }
 
   neurogloss.heatmap = heatmap;

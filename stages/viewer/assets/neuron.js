@@ -67,7 +67,7 @@
 
   function facts(statistics, deviations) {
     const rows = [
-      ["Fires on", `${share(statistics.firing_share)} of tokens`],
+      ["Above zero on", `${share(statistics.firing_share)} of tokens`],
       ["Mean", amount(statistics.mean)],
       ["Standard deviation", amount(Math.sqrt(statistics.variance))],
       ["Peak", missing(statistics.peak) ? "–" : `${amount(statistics.peak)}${missing(deviations) ? "" : ` (${deviations.toFixed(1)} sd)`}`],
@@ -78,7 +78,7 @@
   }
 
   function steps(page) {
-    const link = (to, text, label, keys) => (to >= 0 && to < store.about.pages ? el("a", { class: "step", href: store.href(to), "aria-label": `${label}: ${store.name(to)}`, title: `${store.name(to)} (${keys})` }, text) : el("span", { class: "step off", "aria-hidden": "true" }, text));
+    const link = (to, text, label, keys) => (to >= 0 && to < store.about.pages ? el("a", { class: "step", href: store.href(to), "aria-label": `${label}: ${store.name(to)}`, title: `${store.name(to)} (${keys})` }, text) : el("span", { class: "step off", role: "link", "aria-disabled": "true", "aria-label": `No ${label.toLowerCase()}` }, text));
     const copied = el("button", {
       type: "button",
       class: "quiet",

@@ -3,14 +3,14 @@
 {
   const { el, fill, foreign, score, amount, load, store, plural } = neurogloss;
 
-  function neurons(title, note, pairs, known, value) {
+  function neurons(title, note, measure, pairs, known, value) {
     return [
-      el("h3", {}, title),
+      el("h3", { class: "headed" }, title, el("small", {}, `${measure} · score`)),
       note && el("p", { class: "note" }, note),
       pairs.length
         ? el("ul", { class: "near" }, pairs.map(([page, strength]) => {
             const [text, reached] = known[page];
-            return el("li", {}, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value", title: "strength; score of the explanation" }, `${value(strength)} · ${score(reached)}`), text === null ? el("em", { class: "text" }, "no explanation") : foreign(text, { class: "text" }));
+            return el("li", {}, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${value(strength)} · ${score(reached)}`), text === null ? el("em", { class: "text" }, "no explanation") : foreign(text, { class: "text" }));
           }))
         : el("p", { class: "empty" }, "None."),
     ];
@@ -38,7 +38,7 @@
     const similar = el("div"), alike = el("div");
     load(`related/${number}`).then(
       (part) => {
-        fill(similar, neurons("By activation", "Correlation of their mean activations per token.", part.activation[page - part.start], part.known, likeness));
+        fill(similar, neurons("By activation", "Correlation of their mean activations per token.", "correlation", part.activation[page - part.start], part.known, likeness));
         fill(resembling, el("h2", {}, "Similar neurons"), similar, alike);
       },
       (error) => fill(resembling, el("h2", {}, "Similar neurons"), waiting(error.message)),
@@ -47,15 +47,15 @@
       (part) => {
         if (part.unavailable) return fill(connected, el("h2", {}, "What its weights say"), waiting(`The model is not at hand: ${part.unavailable}.`));
         const own = part.tokens[page - part.start];
-        fill(alike, neurons("By explanation", null, part.explanation[page - part.start], part.known, likeness));
+        fill(alike, neurons("By explanation", null, "likeness", part.explanation[page - part.start], part.known, likeness));
         fill(
           connected,
           el("h2", {}, "What its weights say"),
           el("p", { class: "note" }, `Without any text: weights times embeddings, among the ${plural(part.among, "most frequent token")} of the corpus.`),
           tokens("Tokens it reads", own.reads, own.reads_against),
           tokens("Tokens it writes", own.writes, own.writes_against),
-          neurons("Upstream neurons", "Largest weights from earlier layers.", part.upstream[page - part.start], part.known, weight),
-          neurons("Downstream neurons", "Largest weights to later layers.", part.downstream[page - part.start], part.known, weight),
+          neurons("Upstream neurons", "Largest weights from earlier layers.", "weight", part.upstream[page - part.start], part.known, weight),
+          neurons("Downstream neurons", "Largest weights to later layers.", "weight", part.downstream[page - part.start], part.known, weight),
         );
       },
       (error) => fill(connected, el("h2", {}, "What its weights say"), waiting(error.message)),

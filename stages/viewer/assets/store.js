@@ -63,7 +63,7 @@
       firing: joined(Float32Array, (part) => floats(part.firing)),
       peaks: joined(Float32Array, (part) => floats(part.peaks)),
       variants,
-      lowered: variants[0].texts.map((text) => (text ?? "").toLowerCase()),
+      lowered: variants[0].texts.map((_, page) => variants.map((variant) => variant.texts[page] ?? "").join("\n").toLowerCase()),
     };
     return store.table;
   };
