@@ -74,15 +74,18 @@ class Model:
 
     def ready(self) -> None:
         """Load what pages ask of it; raises UserError where that is not possible."""
-        _ = self.weights
+        with self.lock:
+            _ = self.weights
 
     def word_shards(self) -> int:
         """How many parts the words come in."""
-        return -(-len(self.words.words) // meaning.SHARD)
+        with self.lock:
+            return -(-len(self.words.words) // meaning.SHARD)
 
     def words_part(self, number: int) -> dict[str, Any]:
         """One part of the words."""
-        return meaning.shard(self.words, number)
+        with self.lock:
+            return meaning.shard(self.words, number)
 
     def block(self, start: int, stop: int) -> dict[str, Any]:
         """Tokens, connected neurons and neurons of like explanation of these page rows."""

@@ -1,6 +1,6 @@
 """Every chunk of data the pages ask for, by name: written by `site`, made on demand by `view`."""
 
-import logging
+import threading
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,8 +13,6 @@ from stages.errors import UserError
 from stages.viewer import corpus, neurons, overview, similar, summary
 from stages.viewer.encode import NAME, chunk, packed
 from stages.viewer.result import Result
-
-logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Of the chunks; the page refuses another."""
@@ -45,6 +43,7 @@ class Pages:
         self.mode = mode
         self.model = model
         self.block = neurons.block_size(result)
+        self.lock = threading.Lock()
 
     @cached_property
     def shards(self) -> list[int]:
@@ -132,7 +131,9 @@ class Pages:
 
     def related(self, start: int, stop: int) -> dict[str, Any]:
         """Neurons that fire on the same tokens."""
-        near = similar.neighbours(self.profiles, start, stop)
+        with self.lock:  # Two requests at once must not make the profiles twice.
+            profiles = self.profiles
+        near = similar.neighbours(profiles, start, stop)
         found = {"start": start, "activation": [similar.listed(near, n) for n in range(stop - start)]}
         return found | {"known": self.known(found)}
 

@@ -47,7 +47,8 @@ def report(result: Result) -> str:
         if "</script" in body.lower():
             raise ValueError("a script would end early")
     policy = (
-        f"default-src 'none'; script-src {sources(bodies)}; style-src {sources([files['app.css']])}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {sources(bodies)}; style-src {sources([files['app.css']])}; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types neurogloss"
     )
     page = re.sub(r'<script defer src="[a-z]+\.js"></script>\n', "", files["index.html"])
     page = re.sub(r'<link rel="icon"[^>]*>\n', "", page)

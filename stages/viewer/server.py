@@ -100,7 +100,7 @@ def refused(request: Request, hosts: tuple[str, ...]) -> str | None:
     if name_of(f"//{host}") not in hosts:
         return "this address is not served; open the one that was printed, or name it with --allow-host"
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         return "requests from other sites are refused"
     navigates = request.headers.get("sec-fetch-mode") == "navigate" and request.url.path == "/"
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates:

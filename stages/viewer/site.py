@@ -22,6 +22,7 @@ def assets() -> Iterator[tuple[str, bytes]]:
 
 def write_site(pages: Pages, out: Path) -> None:
     """Write all pages into the folder `out`; an earlier site is replaced, anything else is left alone with a UserError."""
+    out = out.resolve()  # so that "." has a name, and a link stays a link
     replaceable(out)
     with written(out) as folder:
         folder.mkdir()
@@ -39,5 +40,8 @@ def replaceable(out: Path) -> None:
         return
     if not out.is_dir():
         raise UserError(f"{out} is a file; name a folder")
-    if any(out.iterdir()) and not (out / "data" / "about.js").is_file():
-        raise UserError(f"{out} holds other files; name an empty folder or one that an earlier `neurogloss site` wrote")
+    there = sorted(entry.name for entry in out.iterdir())
+    known = {"data", *(name for name, _ in assets())}
+    foreign = [name for name in there if name not in known] if (out / "data" / "about.js").is_file() else there
+    if foreign:
+        raise UserError(f"{out} holds other files ({', '.join(foreign[:3])}); name an empty folder or one that `neurogloss site` wrote")

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.artifacts.explanations import read_explanations
-from stages.artifacts.recordings import Split, read_recordings
+from stages.artifacts.recordings import Split, read_recordings, write_recordings
 from stages.artifacts.simulations import read_simulations
 from stages.errors import UserError
 from stages.viewer.encode import chunk
@@ -15,6 +16,7 @@ from stages.viewer.neurons import quantised
 from stages.viewer.pages import Pages
 from stages.viewer.result import open_result
 from stages.viewer.site import write_site
+from tests.tiny import random_recordings
 from tests.viewer.made_up import HOSTILE, small
 
 
@@ -101,6 +103,17 @@ def test_a_site_replaces_a_site_and_nothing_else(small_result: Path, tmp_path: P
     with pytest.raises(UserError, match="holds other files"):
         write_site(pages, tmp_path / "mine")
     assert (tmp_path / "mine" / "work.txt").read_text(encoding="utf-8") == "keep"
+    (tmp_path / "site" / ".git").mkdir()
+    with pytest.raises(UserError, match=r"holds other files \(\.git\)"):
+        write_site(pages, tmp_path / "site")
+    assert (tmp_path / "site" / ".git").is_dir()
+
+
+def test_a_site_can_be_written_where_one_stands(small_result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_site(Pages(open_result(small_result), "site"), Path())
+    assert (tmp_path / "here" / "index.html").is_file()
 
 
 def test_a_result_of_an_older_schema_is_named(tmp_path: Path) -> None:
@@ -117,6 +130,14 @@ def test_a_folder_without_a_result_is_named(tmp_path: Path) -> None:
         open_result(tmp_path)
     with pytest.raises(UserError, match="is not a folder"):
         open_result(tmp_path / "nowhere")
+
+
+def test_a_result_without_neurons_is_named(tmp_path: Path) -> None:
+    few = random_recordings()
+    none = {name: getattr(few, name)[:0] for name in ("layers", "indices", "peaks", "excerpts", "activations", "token_means")}
+    write_recordings(tmp_path / "data/recordings", replace(few, statistics=few.statistics.slice(0, 0), **none))
+    with pytest.raises(UserError, match=r"recordings holds no neuron; raise record.neurons in params.yaml and run `dvc repro`"):
+        open_result(tmp_path)
 
 
 def test_variants_must_share_their_recordings(small_result: Path, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from stages.commands.view import view
 from stages.errors import UserError
-from stages.viewer.server import listening
 
 
 def answer(address: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -38,7 +39,8 @@ def test_another_host_name_is_refused(small_view: str) -> None:
 
 def test_another_sites_page_is_refused(small_view: str) -> None:
     assert answer(f"{small_view}data/about.js", Origin="http://evil.example")[0] == 403
-    assert answer(f"{small_view}data/about.js", Origin="null")[0] == 403
+    for origin in ("null", "http://[", "", "//"):
+        assert answer(f"{small_view}data/about.js", Origin=origin)[0] == 403, origin
     assert answer(f"{small_view}data/about.js", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
     assert answer(f"{small_view}data/about.js", Sec_Fetch_Site="same-origin", Origin=small_view.rstrip("/"))[0] == 200
     assert answer(small_view, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
@@ -61,12 +63,29 @@ def test_paths_cannot_leave_the_result(small_view: str, path: str) -> None:
     assert answer(small_view + path)[0] == 404
 
 
-def test_a_busy_port_is_named() -> None:
+def test_a_busy_port_is_named(small_result: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UserError, match=r"port \d+ is in use; choose another with --port"):
-            listening("127.0.0.1", taken.getsockname()[1])
+            view(small_result, port=taken.getsockname()[1])
+
+
+def test_view_listens_to_this_machine_only_and_opens_what_it_prints(
+    small_result: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def serve(app: object, bound: socket.socket, address: str | None) -> None:
+        seen.append((bound.getsockname()[0], address))
+        bound.close()
+
+    monkeypatch.setattr("stages.viewer.server.serve", serve)
+    view(small_result, port=0)
+    view(small_result, port=0, browser=False)
+    printed = [line.split()[0] for line in capsys.readouterr().err.splitlines()]
+    assert seen == [("127.0.0.1", printed[0]), ("127.0.0.1", None)]
+    assert printed[0].startswith("http://127.0.0.1:")
 
 
 def post(address: str, body: bytes, **headers: str) -> tuple[int, bytes]:
