@@ -1,0 +1,42 @@
+"""Speed and place come from the environment; what cannot be meant is one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages import machine
+from stages.errors import UserError
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", " 4", "٤x"])
+def test_a_number_that_is_none_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("NEUROGLOSS_MEMORY_MB", value)
+    with pytest.raises(UserError, match="NEUROGLOSS_MEMORY_MB is .*, expected a positive whole number"):
+        machine.memory_mb()
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROGLOSS_MEMORY_MB", "")
+    assert machine.memory_mb() == 1500
+    monkeypatch.setenv("NEUROGLOSS_MEMORY_MB", "64")
+    assert machine.memory_mb() == 64
+
+
+def test_the_cache_folder_is_the_one_named_else_that_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("NEUROGLOSS_CACHE", raising=False)
+    assert machine.cache_folder() == tmp_path / "neurogloss"
+    monkeypatch.setenv("NEUROGLOSS_CACHE", str(tmp_path / "here"))
+    assert machine.cache_folder() == tmp_path / "here"
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "30000"), ("7", "7")])
+def test_waiting_threads_leave_the_processor_to_others_unless_the_user_says_otherwise(chosen: str | None, expected: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+    environment |= {} if chosen is None else {"GOMP_SPINCOUNT": chosen}
+    code = "import stages.machine, os, sys; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, "False"]
