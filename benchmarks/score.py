@@ -89,7 +89,7 @@ def main() -> None:
     if chosen.make:
         make(chosen.make, chosen.neurons, chosen.layers, chosen.table)
         return
-    params = ScoreParams(seed=0, bootstrap=1000, bins=40, min_excerpts_share=0.5)
+    params = ScoreParams(seed=0, bootstrap=1000, controls=8, bins=40, min_excerpts_share=0.5)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = [f"--{key}={getattr(chosen, key)}" for key in ("neurons", "layers", "table")]

@@ -63,7 +63,7 @@ def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
     rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
     rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
     rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))
-    rows.append(mean_row("control: scored against another neuron", score["control"]))
+    rows.append(mean_row("control: scored against other neurons", score["control"]))
     shares = ", ".join(f"{share:.1%} at or above {bound}" for bound, share in score["share_at_least"].items())
     return "\n".join(rows) + f"\n\n{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."
 

@@ -138,6 +138,8 @@ class ScoreParams(Section):
     seed: NonNegativeInt
     bootstrap: PositiveInt
     """Draws for each interval."""
+    controls: PositiveInt
+    """Other neurons of its layer that each simulation is scored against, at most."""
     bins: PositiveInt
     """Of the histogram, over [-1, 1]."""
     min_excerpts_share: Share

@@ -69,7 +69,7 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
         score=where,
         calibrate=layout(recordings, simulations, Split.CALIBRATE),
         enough=params.min_excerpts_share,
-        partners=partners(recordings.layers, enough, params.seed),
+        partners=partners(recordings.layers, enough, params.controls, params.seed),
         pairings=pairings(len(recordings), len(where.slots), params.seed),
         draws=params.bootstrap,
         seed=params.seed,

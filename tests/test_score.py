@@ -18,13 +18,14 @@ from stages.artifacts.status import Status
 from stages.errors import UserError
 from stages.params import ScoreParams
 from stages.score import main, score
+from stages.scoring.control import pairings, partners
 from stages.scoring.summary import summary
 from stages.scoring.tables import by_layer, histogram, quantile_table
 from stages.simulators.token_table import token_table_levels
 from tests.simulated import explained, simulated
 from tests.tiny import random_recordings
 
-PARAMS = ScoreParams(seed=0, bootstrap=100, bins=10, min_excerpts_share=0.5)
+PARAMS = ScoreParams(seed=0, bootstrap=100, controls=4, bins=10, min_excerpts_share=0.5)
 CORRELATIONS = ("top_and_random", "random_only", "top_only")
 
 
@@ -88,6 +89,23 @@ def test_scores_equal_numpy_on_the_pooled_tokens(many: Recordings) -> None:
             assert found[name][row].as_py() == pytest.approx(np.corrcoef(recorded, levels)[0, 1], abs=1e-8)
     ends = [column(scored(found), name) for name in ("ci_low", "top_and_random", "ci_high")]
     assert (ends[0] < ends[1]).mean() > 0.95 and (ends[1] < ends[2]).mean() > 0.95
+
+
+def test_the_control_is_the_mean_over_other_neurons_of_the_layer(many: Recordings) -> None:
+    simulations = simulated(many, lambda true: true)
+    found = score(many, explained(many), simulations, PARAMS)
+    use = ~many.silent
+    slots, order = many.slots.where(Split.SCORE), pairings(len(many), 6, PARAMS.seed)
+    places = np.flatnonzero(np.isin(simulations.slots, slots))
+    others = partners(many.layers, use, PARAMS.controls, PARAMS.seed)
+    for row in np.flatnonzero(use)[::29]:
+        levels = np.asarray(simulations.levels[row, places], dtype=float).ravel()
+        single = [
+            np.corrcoef(np.asarray(many.activations[other, slots[np.roll(order[row], draw)]], dtype=float).ravel(), levels)[0, 1]
+            for draw, other in enumerate(others[:, row])
+        ]
+        assert len(set(np.round(single, 6))) == PARAMS.controls
+        assert found["control"][int(row)].as_py() == pytest.approx(np.mean(single), abs=1e-8)
 
 
 def test_failed_excerpts_are_left_out_and_counted_and_too_many_of_them_fail_the_neuron(many: Recordings) -> None:

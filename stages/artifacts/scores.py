@@ -24,7 +24,7 @@ SCORES = pa.schema(
         pa.field("variance_explained", pa.float64()),  # after calibration on the calibrate split
         pa.field("absolute_deviation_explained", pa.float64()),
         pa.field("token_table", pa.float64()),  # baseline: top_and_random of the mean activation per token
-        pa.field("control", pa.float64()),  # top_and_random of this simulation against another neuron's recording
+        pa.field("control", pa.float64()),  # mean top_and_random of this simulation against other neurons' recordings
     ]
 )
 

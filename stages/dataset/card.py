@@ -16,7 +16,7 @@ FIELDS = {
         "ci_low, ci_high": "95 % bootstrap interval of top_and_random over the neuron's excerpts",
         "variance_explained, absolute_deviation_explained": "after a straight line fitted on the calibrate excerpts",
         "token_table": "baseline: the score of the mean activation per token, no explanation",
-        "control": "the score of this simulation against another neuron's recording",
+        "control": "the mean score of this simulation against other neurons' recordings",
         "excerpts": "score excerpts with a simulation",
         "mean, variance, skewness, kurtosis, firing_share": "over the whole corpus; firing is above zero",
         "maximum, peak": "strongest activation outside of the score excerpts, and on the explain excerpts",

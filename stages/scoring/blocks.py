@@ -33,7 +33,7 @@ class Block:
     calibrate: Layout
     enough: float
     """Share of the excerpts of each kind that must have a simulation."""
-    partners: Int[np.ndarray, " all_neurons"]
+    partners: Int[np.ndarray, "draw all_neurons"]
     pairings: Int[np.ndarray, "all_neurons excerpt"]
     draws: int
     seed: int
@@ -98,11 +98,22 @@ def scores_of(block: Block, rows: Int[np.ndarray, " neuron"], baseline: Float[np
         "variance_explained": variance_explained(line, both)[:, 0],
         "absolute_deviation_explained": absolute_deviation_explained(line, recorded, simulated, use)[:, 0],
         "token_table": correlations(pooled(recorded, baseline, use, tops))[:, 0],
-        "control": correlations(pooled(borrowed(block, rows), simulated, use & (block.partners[rows] != NOBODY)[:, None], tops))[:, 0],
+        "control": control(block, rows, simulated, use),
     }
 
 
-def borrowed(block: Block, rows: Int[np.ndarray, " neuron"]) -> Float[np.ndarray, "neuron excerpt token"]:
-    """Activations of each neuron's partner on the partner's own score excerpts, in the neuron's random order."""
-    slots = block.score.slots[block.pairings[rows]]
-    return np.asarray(block.recordings.activations[block.partners[rows][:, None], slots])
+def control(
+    block: Block,
+    rows: Int[np.ndarray, " neuron"],
+    simulated: Float[np.ndarray, "neuron excerpt token"],
+    use: Bool[np.ndarray, "neuron excerpt"],
+) -> Floats:
+    """Mean correlation of each simulation with the partners' recordings on their own score excerpts, in a random order; NaN without one."""
+    total, count = np.zeros(len(rows)), np.zeros(len(rows))
+    for draw, others in enumerate(block.partners[:, rows]):
+        slots = block.score.slots[np.roll(block.pairings[rows], draw, axis=1)]
+        borrowed = block.recordings.activations[others[:, None], slots]
+        found = correlations(pooled(borrowed, simulated, use & (others != NOBODY)[:, None], block.score.tops))[:, 0]
+        total += np.nan_to_num(found)
+        count += ~np.isnan(found)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -61,7 +61,7 @@ def distribution(result: Result) -> "Figure":
     shown = []
     for column, label, colour in (
         ("token_table", "baseline: mean activation per token", BASELINE),
-        ("control", "control: another neuron's recording", CONTROL),
+        ("control", "control: other neurons' recordings", CONTROL),
         ("top_and_random", "score", SCORE),
     ):
         values = table[column].drop_null().to_numpy()

@@ -11,23 +11,26 @@ from stages.scoring.control import NOBODY, pairings, partners
 def test_nobody_is_their_own_partner_and_partners_are_in_use(neurons: list[tuple[int, bool]], seed: int) -> None:
     layers = np.array(sorted(layer for layer, _ in neurons), dtype=np.int32)
     use = np.array([used for _, used in neurons], dtype=bool)
-    found = partners(layers, use, seed)
-    assert (found[~use] == NOBODY).all()
+    found = partners(layers, use, 3, seed)
+    assert (found[:, ~use] == NOBODY).all()
     for row in np.flatnonzero(use):
-        if use.sum() == 1:
-            assert found[row] == NOBODY
+        others = found[found[:, row] != NOBODY, row]
+        assert len(set(others)) == len(others)
+        assert row not in others and use[others].all()
+        beside = (use & (layers == layers[row])).sum() - 1
+        if beside:
+            assert (layers[others] == layers[row]).all()
+            assert len(others) == min(3, beside)
         else:
-            assert found[row] != row and use[found[row]]
-            if (use & (layers == layers[row])).sum() > 1:
-                assert layers[found[row]] == layers[row]
-    assert (partners(layers, use, seed) == found).all()
+            assert (len(others) > 0) == (use.sum() > 1)
+    assert (partners(layers, use, 3, seed) == found).all()
 
 
-def test_everybody_is_partner_once() -> None:
+def test_everybody_is_partner_once_in_each_draw() -> None:
     layers = np.repeat(np.arange(3), 50)
-    found = partners(layers, np.ones(150, bool), seed=0)
-    assert sorted(found) == list(range(150))
-    assert (found != partners(layers, np.ones(150, bool), seed=1)).any()
+    found = partners(layers, np.ones(150, bool), 4, seed=0)
+    assert [sorted(draw) for draw in found] == [list(range(150))] * 4
+    assert (found != partners(layers, np.ones(150, bool), 4, seed=1)).any()
 
 
 def test_each_neuron_meets_all_excerpts_of_its_partner_in_an_order_of_its_own() -> None:

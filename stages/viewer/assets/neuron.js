@@ -37,7 +37,7 @@
     ["variance_explained", "variance explained, calibrated"],
     ["absolute_deviation_explained", "absolute deviation explained"],
     ["token_table", "token table (baseline)"],
-    ["control", "control (another neuron)"],
+    ["control", "control (other neurons)"],
   ];
 
   function explanation(variant, name) {

@@ -15,7 +15,7 @@
       { class: "tiles" },
       tile("Mean score", score(means.top_and_random.mean, 3), between(means.top_and_random), "Correlation of simulated with recorded activations on top and random excerpts that the explainer never saw"),
       tile("Token table", score(means.token_table.mean, 3), "baseline without any explanation", "Mean activation per token, looked up"),
-      tile("Control", score(means.control.mean, 3), "another neuron's recording", "The same simulations, scored against another neuron"),
+      tile("Control", score(means.control.mean, 3), "other neurons' recordings", "The same simulations, scored against other neurons of their layers"),
       ...variant.shares.map(([bar, part]) => tile(`At or above ${bar}`, share(part), null, `Share of the scored neurons with a score of at least ${bar}`)),
       tile("Scored", `${count(variant.scored)}`, `of ${plural(variant.neurons, "neuron")}${failed.length ? `; ${failed.map(([number, name]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ")}` : ""}`),
     );
