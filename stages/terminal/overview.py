@@ -49,7 +49,7 @@ def summary_text(metrics: dict[str, Any]) -> Text:
     causes = ", ".join(f"{cause} {count}" for cause, count in metrics["failed_by_cause"].items() if count)
     lines = [
         f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored, {metrics['failed']:,} not" + (f" ({causes})" if causes else ""),
-        f"score     {described(metrics['top_and_random'])}   top and random excerpts that no explainer saw",
+        f"score     {described(metrics['top_and_random'])}   top and random excerpts, held out",
         f"          {described(metrics['random_only'])}   random ones only",
         f"baseline  {described(metrics['baseline']['token_table'])}   mean activation per token, no explanation",
         f"control   {described(metrics['control'])}   the same simulations on other neurons",

@@ -33,6 +33,8 @@ def test_best_and_worst_are_shown_in_order(finished: Path) -> None:
 def test_it_fits_80_and_100_columns(finished: Path, width: int) -> None:
     text = printed(finished, "--width", str(width)).output
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    summary = text[text.rindex(" neurons, ") :].splitlines()
+    assert [line.split()[0] for line in summary if line.strip() and not line.startswith(" ")] == ["score", "baseline", "control", "neurons"]
     assert "words like" in text
 
 
