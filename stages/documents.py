@@ -65,15 +65,29 @@ def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
     rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))
     rows.append(mean_row("control: scored against other neurons", score["control"]))
     shares = ", ".join(f"{share:.1%} at or above {bound}" for bound, share in score["share_at_least"].items())
-    return "\n".join(rows) + f"\n\n{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."
+    rows += ["", f"{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."]
+    shared = score["excerpts"]["same_document_share"]
+    rows.append(
+        f"Held out is text, not topics: {shared:.0%} of the score excerpts stand in an article that gave the neuron other excerpts, too."
+    )
+    return "\n".join(rows)
 
 
 def mean_row(what: str, found: dict[str, Any]) -> str:
     """A mean with its interval."""
     if found["mean"] is None:
         return f"| {what} | undefined | |"
-    interval = "" if found["ci_low"] is None else f"{found['ci_low']:.3f} to {found['ci_high']:.3f}"
-    return f"| {what} | **{found['mean']:.3f}** | {interval} |"
+    interval = "" if found["ci_low"] is None else f"{plain(found['ci_low'])} to {plain(found['ci_high'])}"
+    return f"| {what} | **{plain(found['mean'])}** | {interval} |"
+
+
+def plain(value: float) -> str:
+    """Three decimals, and no minus sign before a zero.
+
+    >>> plain(-0.0002), plain(0.2313)
+    ('0.000', '0.231')
+    """
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 if __name__ == "__main__":

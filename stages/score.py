@@ -25,7 +25,7 @@ from stages.errors import UserError
 from stages.params import ScoreParams, load_params
 from stages.scoring.blocks import Block, layout, scores_of, usable
 from stages.scoring.control import pairings, partners
-from stages.scoring.summary import summary
+from stages.scoring.summary import rounded, summary
 from stages.scoring.tables import by_layer, examples, histogram, quantile_table, write_csv
 from stages.simulators.token_table import token_table_levels
 
@@ -50,7 +50,9 @@ def main(
     explained = read_explanations(explanations)
     found = score(recorded, explained, read_simulations(simulations), settings.score)
     write_scores(out, found)
-    write_json(metrics / "score.json", summary(found, len(recorded.slots.where(Split.SCORE)), settings.score))
+    about = summary(found, len(recorded.slots.where(Split.SCORE)), settings.score)
+    about["excerpts"]["same_document_share"] = same_document_share(recorded)
+    write_json(metrics / "score.json", about)
     write_csv(metrics / "histogram.csv", histogram(found, settings.score.bins))
     write_csv(metrics / "by_layer.csv", by_layer(found, settings.score))
     write_csv(metrics / "quantiles.csv", quantile_table(found))
@@ -84,6 +86,19 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
     logger.info("scored %s of %s neurons", why.count(Status.OK), len(why))
     return table(recordings, why, columns)
+
+
+def same_document_share(recordings: Recordings) -> float | None:
+    """Share of score excerpts from a document that gave the neuron other excerpts to learn from: held out is text, not topics."""
+    documents = np.unique(np.array(recordings.documents["document"].to_pylist(), dtype=object).astype(str), return_inverse=True)[1]
+    held_out = recordings.slots.where(Split.SCORE)
+    others = recordings.slots.where(*(split for split in Split if split is not Split.SCORE))
+    shared = 0
+    for start in range(0, len(recordings), BLOCK):
+        known = documents[recordings.excerpts[start : start + BLOCK]]
+        shared += int((known[:, held_out, None] == known[:, None, others]).any(axis=2).sum())
+    total = len(recordings) * len(held_out)
+    return rounded(shared / total) if total else None
 
 
 def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:

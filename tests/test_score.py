@@ -17,7 +17,7 @@ from stages.artifacts.simulations import Simulations, write_simulations
 from stages.artifacts.status import Status
 from stages.errors import UserError
 from stages.params import ScoreParams
-from stages.score import main, score
+from stages.score import main, same_document_share, score
 from stages.scoring.control import pairings, partners
 from stages.scoring.summary import summary
 from stages.scoring.tables import by_layer, histogram, quantile_table
@@ -233,6 +233,20 @@ def run_stage(folder: Path, recordings: Recordings) -> Path:
         metrics=folder / "metrics",
     )
     return folder
+
+
+def test_excerpts_of_documents_that_also_gave_others_are_counted(many: Recordings) -> None:
+    def with_documents(names: list[str]) -> Recordings:
+        return replace(many, documents=pa.table({"document": names, "start": many.documents["start"]}))
+
+    excerpts = len(many.corpus)
+    assert same_document_share(with_documents(["one"] * excerpts)) == 1
+    assert same_document_share(with_documents([str(number) for number in range(excerpts)])) == 0
+    groups = with_documents([str(number // 2) for number in range(excerpts)])
+    held_out, others = many.slots.where(Split.SCORE), np.setdiff1d(np.arange(len(many.slots)), many.slots.where(Split.SCORE))
+    found = [excerpt // 2 in set(row[others] // 2) for row in many.excerpts for excerpt in row[held_out]]
+    assert 0 < np.mean(found) < 1
+    assert same_document_share(groups) == pytest.approx(np.mean(found), abs=1e-6)
 
 
 def test_the_stage_writes_the_same_files_twice(recordings: Recordings, tmp_path: Path) -> None:
