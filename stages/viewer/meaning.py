@@ -4,6 +4,7 @@ Kept small enough for a browser to search by: one vector of 128 bytes a word, fr
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,11 @@ WIDTH = 128
 COMMON = 8
 """Directions in which frequent words differ from rare ones rather than in meaning; left out (Mu and Viswanath 2018)."""
 RARE = 1e-3
-"""A word's weight is RARE / (RARE + its share of the corpus' tokens) (Arora et al. 2017)."""
+"""A word's weight is RARE / (RARE + its share of the corpus' tokens) (Arora et al. 2017).
+
+Words that most explanations share, such as "word" and "letter", tell little, too: the square of a word's share of all their words counts
+where it is larger, which leaves alone what only some of them say.
+"""
 SHARD = 8192
 
 
@@ -50,7 +55,10 @@ def word_vectors(texts: Sequence[str | None], subject: Any, embedding: Float[np.
     several = dict(zip(spelled, subject.encode([f" {word}" for word in spelled]), strict=True)) if spelled else {}
     ids = [[single[word]] if word in single else several[word] for word in words]
     vectors = np.stack([embedding[i].mean(axis=0) for i in ids]) if ids else np.zeros((0, embedding.shape[1]), np.float32)
-    weights = np.array([RARE / (RARE + min((shares.get(t, 0.0) for t in i), default=0.0)) for i in ids], np.float32)
+    said = Counter(word for text in texts if text for word in words_of(text))
+    total = max(1, said.total())
+    common = [max(min((shares.get(t, 0.0) for t in i), default=0.0), (said[word] / total) ** 2) for word, i in zip(words, ids, strict=True)]
+    weights = np.array([RARE / (RARE + share) for share in common], np.float32)
     return Words(words, np.rint(unit(narrowed(vectors)) * 127).astype(np.int8), weights)
 
 

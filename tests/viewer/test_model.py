@@ -132,10 +132,11 @@ class Spelling:
 def test_words_are_found_in_the_vocabulary_and_spelled_otherwise() -> None:
     assert one_token_words(Spelling.vocabulary) == {"red": 0, "blue": 1, "seven": 2, "nine": 3, "paris": 4, "the": 6}
     embedding = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
-    words = word_vectors(["red reddish", None], Spelling(), embedding, {6: 0.05})
+    words = word_vectors(["red reddish", None, *["nine"] * 98], Spelling(), embedding, {6: 0.05})
     assert words.words == sorted({"red", "reddish", "blue", "seven", "nine", "paris", "the"})
     weight = dict(zip(words.words, words.weights, strict=True))
     assert weight["the"] < 0.05 < weight["red"]
+    assert weight["nine"] < 0.05  # nearly every explanation says it
     vectors = text_vectors(["red", "the red", None, "zzz"], words)
     assert vectors.shape == (4, WIDTH)
     assert vectors[0] @ vectors[1] > 0.9

@@ -36,15 +36,18 @@
       words.weights.set(floats(part.weights), at);
       at += part.words.length;
     }
+    // An explanation may name several things that have nothing to do with one another: each has its own vector.
     const { texts } = (await store.rows()).variants[0];
-    const vectors = new Int8Array(texts.length * WIDTH), one = new Float32Array(WIDTH);
-    texts.forEach((text, page) => {
-      if (!text) return;
-      one.fill(0);
-      add(words, text, one, 0);
-      for (let i = 0; i < WIDTH; i++) vectors[page * WIDTH + i] = Math.round(one[i] * 127);
-    });
-    return { words, vectors };
+    const parted = texts.map((text) => (text ?? "").split(";")), starts = new Uint32Array(texts.length + 1);
+    parted.forEach((phrases, page) => (starts[page + 1] = starts[page] + phrases.length));
+    const vectors = new Int8Array(starts[texts.length] * WIDTH), one = new Float32Array(WIDTH);
+    parted.forEach((phrases, page) =>
+      phrases.forEach((phrase, k) => {
+        one.fill(0);
+        add(words, phrase, one, 0);
+        for (let i = 0; i < WIDTH; i++) vectors[(starts[page] + k) * WIDTH + i] = Math.round(one[i] * 127);
+      }));
+    return { words, vectors, starts };
   }
 
   // Of these pages the nearest to the query, nearest first.
@@ -57,14 +60,16 @@
       index = null;
       throw error;
     }
-    const { words, vectors } = opened;
+    const { words, vectors, starts } = opened;
     const asked = new Float32Array(WIDTH);
     if (!add(words, query, asked, 0)) return { pages: new Uint32Array(0), note: "none of these words is known" };
     const likeness = new Float32Array(pages.length);
     pages.forEach((page, k) => {
-      let sum = 0;
-      for (let i = 0; i < WIDTH; i++) sum += vectors[page * WIDTH + i] * asked[i];
-      likeness[k] = sum / 127;
+      for (let at = starts[page]; at < starts[page + 1]; at++) {
+        let sum = 0;
+        for (let i = 0; i < WIDTH; i++) sum += vectors[at * WIDTH + i] * asked[i];
+        likeness[k] = Math.max(likeness[k], sum / 127);
+      }
     });
     const order = [...pages.keys()].filter((k) => likeness[k] > 0.2).sort((a, b) => likeness[b] - likeness[a]).slice(0, KEPT);
     return { pages: Uint32Array.from(order, (k) => pages[k]), note: order.length === KEPT ? `the ${KEPT} nearest in meaning` : "nearest in meaning first" };

@@ -56,7 +56,7 @@
       if (!missing(variant.top_and_random[page])) return meter(variant.top_and_random[page]);
       return el("span", { class: "fault" }, store.about.statuses[variant.statuses[page] + 1][0].replaceAll("_", " "));
     };
-    const numbers = shown.length > 1 ? [" A", " B"] : [""];
+    const numbers = shown.map((_, v) => (shown.length > 1 ? ` ${store.letter(v)}` : ""));
     return [
       { key: "neuron", title: "Neuron", class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
       ...shown.map((variant, v) => ({ key: `text${v}`, title: `Explanation${numbers[v]}`, class: "c-text", cell: (page) => (variant.texts[page] === null ? el("em", {}, "none") : foreign(variant.texts[page], { title: neurogloss.visible(variant.texts[page]) })) })),
@@ -149,7 +149,9 @@
       const down = state.sort.startsWith("-"), key = state.sort.replace(/^-/, "");
       if (byMeaning) {
         const asked = state.q;
+        const patience = setTimeout(() => (shownCount.textContent = "Asking the model; the first time it has to be loaded …"), 200);
         const near = await neurogloss.meaning.nearest(pages, state.q).catch((error) => ({ pages: new Uint32Array(0), note: error.message }));
+        clearTimeout(patience);
         if (asked !== state.q || state.by !== "meaning") return;
         ({ pages, note } = near);
         if (state.sort !== "neuron") pages = ordered(pages, all.find((column) => column.key === key)?.values, down);
@@ -168,7 +170,7 @@
     const rows = await store.rows();
     const state = stateOf(query);
     const browse = browser(rows, state);
-    const variant = about.variants[0];
+    const several = about.variants.length > 1;
     const choose = (layer) => {
       state.layer = String(layer);
       browse.refresh();
@@ -178,8 +180,12 @@
       main,
       el("h1", {}, "How well are the neurons of ", foreign(about.name, { class: "subject" }), " explained?"),
       about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${count(about.recorded)} neurons; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
-      about.variants.map((one) => [about.variants.length > 1 && el("h2", { class: "which" }, foreign(one.name)), tiles(one)]),
-      el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(variant, about.edges)), el("section", { class: "card" }, charts.strips(variant, about.edges, choose))),
+      about.variants.map((one, v) => [
+        several && el("h2", { class: "which" }, foreign(`${store.letter(v)} · ${one.name}`)),
+        tiles(one),
+        el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(one, about.edges)), el("section", { class: "card" }, charts.strips(one, about.edges, choose))),
+      ]),
+      several && el("h2", { class: "which" }, foreign(`By the scores of ${store.letter(0)} · ${about.variants[0].name}`)),
       lists(rows),
       browse.section,
     );
