@@ -167,9 +167,9 @@
           svg.append(el("line", { class: "grid zero", x1: x(value), x2: x(value), y1: 12, y2: 32 }), el("text", { class: "tick", x: x(value), y: 50, "text-anchor": value === 1 ? "end" : "middle" }, value));
         }
         if (scores.control !== null) svg.append(el("path", { class: "mark-control", d: `M${x(scores.control) - 5} 17l10 10m0-10l-10 10`, ...tip(() => [`control ${score(scores.control)}`]) }));
-        if (scores.token_table !== null) svg.append(el("path", { class: "mark-baseline", d: `M${x(scores.token_table)} 15l7 7l-7 7l-7-7z`, ...tip(() => [`token table ${score(scores.token_table)}`]) }));
         if (scores.ci_low !== null && scores.ci_high !== null) svg.append(el("line", { class: "whisker", x1: x(scores.ci_low), x2: x(scores.ci_high), y1: 22, y2: 22 }));
         if (scores.top_and_random !== null) svg.append(el("circle", { class: "mark-score", cx: x(scores.top_and_random), cy: 22, r: 6.5, ...tip(() => [label]) }));
+        if (scores.token_table !== null) svg.append(el("path", { class: "mark-baseline", d: `M${x(scores.token_table)} 16.5l5.5 5.5l-5.5 5.5l-5.5-5.5z`, ...tip(() => [`token table ${score(scores.token_table)}`]) })); // on top, so that both show where they meet
       },
       legend([["mark-score", "explanation"], ["mark-baseline", "token table"], ["mark-control", "control"]]),
     );

@@ -30,7 +30,7 @@
     const known = shades.map((levels, v) => [levels, v]).filter(([levels]) => levels);
     if (mode === "stack" || !known.length) {
       const rows = [["real", "real", (span, i) => span.style.setProperty("--v", clamp(real[i]).toFixed(3))]];
-      for (const [levels, v] of known) rows.push([`simulated v${v}`, names.length > 1 ? `simulated ${"AB"[v] ?? v}` : "simulated", (span, i) => span.style.setProperty("--v", clamp(levels[i]).toFixed(3))]);
+      for (const [levels, v] of known) rows.push([`simulated v${v}`, names.length > 1 ? `simulated ${store.letter(v)}` : "simulated", (span, i) => span.style.setProperty("--v", clamp(levels[i]).toFixed(3))]);
       return rows.map(([kind, label, paint]) => el("div", { class: `line ${kind}` }, known.length ? el("span", { class: "which" }, label) : null, el("p", { class: "tokens" }, line(tokens, paint))));
     }
     return known.map(([levels, v]) => {
@@ -41,13 +41,13 @@
             span.style.setProperty("--v", Math.abs(gap).toFixed(3));
             span.classList.add(gap > 0 ? "over" : "under");
           };
-      return el("div", { class: `line ${mode}` }, names.length > 1 && known.length > 1 ? el("span", { class: "which" }, `${"AB"[v] ?? v}`) : null, el("p", { class: "tokens" }, line(tokens, paint)));
+      return el("div", { class: `line ${mode}` }, names.length > 1 && known.length > 1 ? el("span", { class: "which" }, `${store.letter(v)}`) : null, el("p", { class: "tokens" }, line(tokens, paint)));
     });
   }
 
   function told(excerpt, i, names) {
     const rows = [`“${visible(excerpt.tokens[i])}”`, `real ${amount(excerpt.activation[i])} (level ${(10 * clamp(excerpt.real[i])).toFixed(1)})`];
-    excerpt.simulations.forEach((levels, v) => rows.push(`simulated${names.length > 1 ? ` ${"AB"[v] ?? v}` : ""} ${levels ? `level ${(10 * levels[i]).toFixed(1)}` : "–"}`));
+    excerpt.simulations.forEach((levels, v) => rows.push(`simulated${names.length > 1 ? ` ${store.letter(v)}` : ""} ${levels ? `level ${(10 * levels[i]).toFixed(1)}` : "–"}`));
     return rows;
   }
 
@@ -82,14 +82,18 @@
   }
 
   function card(excerpt, number, names) {
-    const r = excerpt.simulations[0] && correlation(excerpt.activation, excerpt.simulations[0]);
+    const within = excerpt.simulations
+      .map((levels, v) => [levels && correlation(excerpt.activation, levels), v])
+      .filter(([r]) => r !== null)
+      .map(([r, v]) => `${names.length > 1 ? `${store.letter(v)} ` : ""}${score(r)}`)
+      .join(", ");
     const strongest = [...excerpt.real.keys()].sort((a, b) => excerpt.real[b] - excerpt.real[a]).slice(0, 3).filter((i) => excerpt.real[i] > 0);
     const label = `Excerpt ${number}, ${excerpt.kind}. ${strongest.length ? `Strongest on ${strongest.map((i) => visible(excerpt.tokens[i]).trim()).join(", ")}.` : "Never above zero."} Left and right arrow keys read the values.`;
     const lines = el("div", { class: "lines" });
     const box = el(
       "article",
       { class: "excerpt", tabindex: "0", "aria-label": label },
-      el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), r !== null && r !== undefined && r !== false ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${score(r)}`) : null),
+      el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), within ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${within}`) : null),
       ...excerpt.faults.map((fault) => el("p", { class: "fault" }, `Simulation failed: ${fault.replaceAll("_", " ")}.`)),
       lines,
     );
@@ -110,7 +114,7 @@
     // A score is a correlation, so each side is coloured on its own scale; below level 1 little is not made to look like much.
     const tops = names.map((_, v) => Math.max(0.1, ...every.flatMap((excerpt) => [...(excerpt.simulations[v] ?? [])])));
     const excerpts = every.map((excerpt) => ({ ...excerpt, shades: excerpt.simulations.map((levels, v) => levels && levels.map((value) => value / tops[v])) }));
-    const levels = tops.map((top, v) => `${(10 * top).toFixed(1)}${names.length > 1 ? ` (${"AB"[v] ?? v})` : ""}`).join(", ");
+    const levels = tops.map((top, v) => `${(10 * top).toFixed(1)}${names.length > 1 ? ` (${store.letter(v)})` : ""}`).join(", ");
     const scale = `full colour: real at its peak${every.some((excerpt) => excerpt.simulations.some(Boolean)) ? `, simulated at level ${levels}` : ""}`;
     const sections = GROUPS.map(([group, title, note]) => {
       const members = excerpts.filter((excerpt) => excerpt.group === group);

@@ -120,7 +120,7 @@
     fill(
       main,
       el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, neuron ${index}`)), steps(page)),
-      el("div", { class: several ? "pair" : "" }, found.variants.map((variant, v) => explanation(variant, several ? `${"AB"[v] ?? v + 1} · ${names[v]}` : null))),
+      el("div", { class: several ? "pair" : "" }, found.variants.map((variant, v) => explanation(variant, several ? `${store.letter(v)} · ${names[v]}` : null))),
       el(
         "div",
         { class: "split" },

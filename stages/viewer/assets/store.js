@@ -27,6 +27,8 @@
     const { layer, neuron } = store.place(page);
     return `L${layer}.N${neuron}`;
   };
+  // What a variant is called for short.
+  store.letter = (variant) => String.fromCharCode(65 + variant);
   store.href = (page) => `#/neuron/${store.name(page)}`;
   // The neuron of the same rank in the next layer that has pages.
   store.beside = (page, step) => {

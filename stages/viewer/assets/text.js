@@ -3,6 +3,7 @@
 {
   const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
   const FAINT = 0.5; // levels below are listed only as the strongest of their layer
+  const STRONGEST = 4;
   const EXAMPLE = "In the winter of 1812 the emperor's army crossed the frozen river, and fewer than 40,000 soldiers came home.";
   let last = { text: EXAMPLE, found: null, at: -1 };
 
@@ -38,18 +39,23 @@
   function details(panel, found, at, rows) {
     const { texts, top_and_random: scores } = rows.variants[0];
     const layers = ranked(found, at);
+    const item = ([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${level.toFixed(1)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" }));
+    const section = (title, neurons) => el("section", { class: "layer" }, el("h3", {}, title), el("ul", { class: "near" }, neurons.map(item)));
+    const strongest = layers.flatMap((one) => one.neurons).sort((a, b) => b[1] - a[1]).slice(0, STRONGEST);
     fill(
       panel,
       el("h2", {}, "Neurons on ", foreign(found.tokens[at].replace(/ /g, "␣") || "∅", { class: "token-name" })),
-      el("p", { class: "note" }, "Strongest explained neurons of each layer, by how near they come to their own peak (level 10). Figures: level, score of the explanation."),
+      el("p", { class: "note" }, "Explained neurons by how near they come to their own peak (level 10). Figures: level, score of the explanation."),
+      strongest.length ? section("Strongest of all layers", strongest) : null,
       layers.length
-        ? el("div", { class: "by-layer" }, layers.map((one) => el("section", { class: "layer" }, el("h3", {}, `Layer ${one.layer}`), el("ul", { class: "near" }, one.neurons.map(([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${level.toFixed(1)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" })))))))
+        ? el("div", { class: "by-layer" }, layers.map((one) => section(`Layer ${one.layer}`, one.neurons)))
         : el("p", { class: "empty" }, "No explained neuron is above zero here."),
     );
+    return strongest.length ? `${store.name(strongest[0][0])}, level ${strongest[0][1].toFixed(1)}, ${texts[strongest[0][0]] ?? ""}` : "no neuron";
   }
 
   function shown(place, found, rows) {
-    const panel = el("section", { class: "card", "aria-live": "polite" });
+    const panel = el("section", { class: "card" });
     const buttons = found.tokens.map((token, at) => {
       const column = el("span", { class: "stripes", "aria-hidden": "true" });
       column.style.background = stripes(found, at);
@@ -58,7 +64,7 @@
     function choose(at) {
       last.at = at;
       buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === at));
-      details(panel, found, at, rows);
+      say(`${visible(found.tokens[at])}: ${details(panel, found, at, rows)}`);
     }
     fill(place, el("section", { class: "card" }, el("p", { class: "note" }, `Under each token a cell per layer, the last layer on top; the fuller the colour, the nearer a neuron is to its peak. ${plural(found.tokens.length, "token")}.`), el("div", { class: "token-row" }, buttons)), panel);
     const strength = found.tokens.map((_, at) => Math.max(...found.layers.map((one) => one.levels[at * found.kept])));
@@ -82,7 +88,6 @@
         const found = await ask(area.value);
         last = { text: area.value, found, at: -1 };
         shown(place, found, rows);
-        say(`${plural(found.tokens.length, "token")} read`);
       } catch (error) {
         fill(place, el("p", { class: "notice", role: "alert" }, foreign(error.message)));
       }
