@@ -4,8 +4,8 @@
 
 The weights are those of the default subject unless `--bare` says to do without (then any shape goes, such as --layers 48 --neurons 307200).
 `neurogloss site` writes the pages and `neurogloss view` serves them, each in a process of its own; Chromium opens both.
-The last line is JSON: `neurons`, `site_s`, `site_mb`, `files`, `largest_mb`, `peak_mb` (of `site`, memory-mapped pages included), and for
-`site` and `view` each `overview_ms` (from the address until the table answers, cold), `neuron_ms` and `search_ms` (median and worst),
+The last line is JSON: `neurons`, `site_s`, `site_cpu_s` (what counts while others work on the machine), `site_mb`, `files`, `largest_mb`,
+`peak_mb` (of `site`, memory-mapped pages included), and for `site` and `view` each `overview_ms` (from the address until the table answers, cold), `neuron_ms` and `search_ms` (median and worst),
 `meaning_ms` (first search by meaning, then the median) and `around_ms` (similar and connected neurons: first, then the median).
 """
 
@@ -69,6 +69,7 @@ def written(folder: Path, bare: bool) -> dict[str, Any]:
     sizes = [path.stat().st_size for path in (folder / "site").rglob("*") if path.is_file()]
     return {
         "site_s": round(time.perf_counter() - start, 1),
+        "site_cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
         "site_mb": round(sum(sizes) / 1e6, 1),
         "files": len(sizes),
         "largest_mb": round(max(sizes) / 1e6, 2),
@@ -97,11 +98,15 @@ def viewed(result: Path) -> Iterator[str]:
             process.terminate()
 
 
+def chromium() -> str | None:
+    """The browser that the tests use."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def looked_at(address: str, layers: int, neurons: int, bare: bool) -> dict[str, Any]:
     """Milliseconds a person waits."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(120_000)
         start = time.perf_counter()
