@@ -5,8 +5,9 @@
 The weights are those of the default subject unless `--bare` says to do without (then any shape goes, such as --layers 48 --neurons 307200).
 `neurogloss site` writes the pages and `neurogloss view` serves them, each in a process of its own; Chromium opens both.
 The last line is JSON: `neurons`, `site_s`, `site_cpu_s` (what counts while others work on the machine), `site_mb`, `files`, `largest_mb`,
-`peak_mb` (of `site`, memory-mapped pages included), and for `site` and `view` each `overview_ms` (from the address until the table answers, cold), `neuron_ms` and `search_ms` (median and worst),
-`meaning_ms` (first search by meaning, then the median) and `around_ms` (similar and connected neurons: first, then the median).
+`peak_mb` (of `site`, memory-mapped pages included), and for `site` and `view` each `overview_ms` (from address to table,
+cold), `neuron_ms` and `search_ms` (median and worst), `meaning_ms` (first search by meaning, then the median) and `around_ms` (similar and
+connected neurons: first, then the median).
 """
 
 import argparse

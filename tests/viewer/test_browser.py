@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +211,9 @@ def test_a_typed_text_leads_to_its_neurons(page: Page, model_view: str) -> None:
     tokens.nth(1).click()
     expect(tokens.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("heading", name="Layer 1")).to_be_visible()
+    levels = [float(text.split(" · ")[0]) for text in page.locator(".layer .value").all_inner_texts()]
+    first = page.locator(".layer", has=page.get_by_role("heading", name="Strongest of all layers")).locator(".value").all_inner_texts()
+    assert [float(text.split(" · ")[0]) for text in first] == sorted(levels[len(first) :], reverse=True)[: len(first)]
     link = page.locator(".layer a").first
     name = link.inner_text()
     link.click()
@@ -243,6 +247,7 @@ def test_two_results_are_shown_on_the_same_excerpts(
     expect(page.locator(".explanation").nth(1)).to_contain_text("another explanation")
     card = page.locator(".excerpt").nth(2)
     assert [line.split("\n")[0] for line in card.locator(".line").all_inner_texts()] == ["real", "simulated A", "simulated B"]
+    assert re.fullmatch(r"r A \S+, B \S+", card.locator(".r").inner_text())
     page.get_by_role("button", name="Overlay").click()
     assert card.locator(".line.overlay").count() == 2
     card.locator(".t").nth(2).hover()
@@ -252,3 +257,4 @@ def test_two_results_are_shown_on_the_same_excerpts(
     page.get_by_label("Search explanations").fill("another")
     expect(page.get_by_role("status")).to_have_text("16 of 18 neurons")
     assert page.locator(".tiles").count() == 2
+    assert page.locator(".figure svg").count() == 4
