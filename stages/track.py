@@ -50,7 +50,7 @@ def track(lock: Lock, paths: Paths, store: Store) -> str:
     result = Result(lock, Path.cwd(), paths, workspace_origin(store.root, lock, Path.cwd()))
     with opened(store) as (client, experiment):
         run_id, made = ensure_run(client, experiment, result, alone=store.database is not None)
-    logger.info("%s: run %s of experiment %s in %s", "tracked" if made else "already tracked", run_id, store.experiment, store.uri)
+    logger.info("%s: run %s of experiment %s in %s", "tracked" if made else "already tracked", run_id, store.experiment, store.shown)
     return run_id
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -298,11 +299,41 @@ def test_a_read_only_store_is_one_line(done: Toy, store: Store, tmp_path: Path) 
     assert "readonly" in said.stdout and "make it writable" in said.stdout
 
 
-def test_a_server_that_does_not_answer_is_one_line(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("http://127.0.0.1:9", "check MLFLOW_TRACKING_URI and the server"),
+        ("htp://host", "sqlite:///FILE"),
+        ("./mlruns", "sqlite:///FILE"),
+        ("mysql://me:secret@127.0.0.1:9/runs", r"^mysql://\*\*\*@127.0.0.1:9/runs: .*install the driver"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_line(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch, uri: str, said: str) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(UserError, match="check MLFLOW_TRACKING_URI") as caught:
-        track(read_lock(done.folder / "dvc.lock"), Paths(), Store("http://127.0.0.1:9", None, done.folder))
-    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=said) as caught:
+        track(read_lock(done.folder / "dvc.lock"), Paths(), Store(uri, None, done.folder))
+    assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+def test_a_file_system_that_takes_nothing_is_one_line(store: Store, number: int) -> None:
+    with pytest.raises(UserError, match="free it or set MLFLOW_TRACKING_URI"), opened(store):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_store_that_was_moved_finds_its_files_again(toy: Toy, store: Store, tmp_path: Path) -> None:
+    """As where the repository has another name now, or the store was downloaded from a workflow."""
+    database = toy.folder / ".mlflow" / "mlflow.db"
+    moved = Store(f"sqlite:///{database}", database, toy.folder)
+    gone = (tmp_path / "gone" / "artifacts").as_uri()
+    with sqlite3.connect(database) as connection:
+        (there,) = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'neurogloss'").fetchone()
+        connection.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (gone, there))
+        connection.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", (there, gone))
+    with opened(moved) as (client, experiment):
+        (run,) = client.search_runs([experiment])
+        assert client.list_artifacts(run.info.run_id, "figures")
+        assert client.get_experiment(experiment).artifact_location == moved.artifacts
 
 
 def test_without_a_lock_file_it_is_one_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def sync() -> None:
 
     store = locate_store()
     done = run_sync(store, History(store.root), Paths())
-    typer.echo(f"{done.results} results, {done.made} runs made, {done.results - done.made} were there: {store.uri}")
+    typer.echo(f"{done.results} results, {done.made} runs made, {done.results - done.made} were there: {store.shown}")
     if done.unfinished:
         typer.echo(f"{done.unfinished} commits left out: their dvc.lock is of a pipeline that had not run to its end")
     if done.without_data:

@@ -3,7 +3,9 @@
 `runs_of` reads an SQLite store without importing mlflow, which takes seconds.
 """
 
+import errno
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlparse
 
 from stages.errors import UserError
 from stages.machine import repository
@@ -27,6 +30,8 @@ PATIENCE_S = 120.0
 """How long one process waits for another one's run."""
 BUSY_S = 5.0
 """How long to wait for somebody else's write to the database."""
+UNUSABLE = {errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Faults of a folder that its owner can mend: no folder, not permitted, read-only, full."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Store:
     """The file of an SQLite store."""
     root: Path
     """The repository; locks lie there even if the runs do not."""
+
+    @property
+    def shown(self) -> str:
+        """Its address as it may stand in a log."""
+        return masked(self.uri)
 
     @property
     def experiment(self) -> str:
@@ -103,14 +113,19 @@ def opened(store: Store) -> Iterator[tuple["MlflowClient", str]]:
     folder = store.database.parent if store.database else store.root / ".mlflow"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "track.lock", timeout=PATIENCE_S), ToldPlainly(store):
-            check_writable(store)
-            yield connect(store)
+        with FileLock(folder / "track.lock", timeout=PATIENCE_S):
+            with ToldPlainly(store, opening=True):
+                check_writable(store)
+                found = connect(store)
+            with ToldPlainly(store):
+                yield found
     except Timeout as error:
         raise UserError(
             f"{folder / 'track.lock'} is held by another process for more than {PATIENCE_S:g} s; wait for it or end it, then run again"
         ) from error
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            raise
         raise UserError(f"cannot use {error.filename or folder} for runs: {error.strerror}; free it or set MLFLOW_TRACKING_URI") from error
 
 
@@ -136,6 +151,7 @@ def connect(store: Store) -> tuple["MlflowClient", str]:
     if store.database:
         with closing(sqlite3.connect(store.database, timeout=BUSY_S)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # Persists in the file; halves the wait of parallel writers.
+            follow(connection, store)
     if experiment is None:
         # The kind decides which page the UI opens: that of runs, not that of traces.
         tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -146,6 +162,25 @@ def connect(store: Store) -> tuple["MlflowClient", str]:
             f"restore it with `mlflow experiments restore -x {experiment.experiment_id}` or set MLFLOW_EXPERIMENT_NAME"
         )
     return client, str(experiment.experiment_id)
+
+
+def follow(connection: sqlite3.Connection, store: Store) -> None:
+    """Let runs find their files where the whole store was moved, or came as an archive: MLflow keeps absolute addresses."""
+    here = store.artifacts or ""
+    for experiment, there in connection.execute(
+        "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (store.experiment,)
+    ).fetchall():
+        ours = there.startswith("file:///") and there.endswith("/artifacts")
+        if ours and there != here and folder_of(here).is_dir() and not folder_of(there).exists():
+            moved = "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND instr(artifact_uri, ?) = 1"
+            with connection:
+                connection.execute(moved, (here, len(there) + 1, experiment, f"{there}/"))
+                connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (here, experiment))
+
+
+def folder_of(uri: str) -> Path:
+    """The folder of a file URI."""
+    return Path(unquote(urlparse(uri).path))
 
 
 def quiet() -> None:
@@ -167,15 +202,17 @@ class ToldPlainly:
     Not an except clause: what mlflow raises can be named only after its slow import.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, opening: bool = False) -> None:
         self.store = store
+        self.opening = opening
+        """Nothing but the store's address has been passed yet, so whatever mlflow says is about that."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Exception) and foreign(error):
-            raise UserError(f"{self.store.uri}: {one_line(error)}; {cure(str(error))}") from error
+        if isinstance(error, Exception) and (foreign(error) or (self.opening and of_the_address(error))):
+            raise UserError(f"{self.store.shown}: {masked(one_line(error))}; {cure(str(error))}") from error
 
 
 def foreign(error: Exception) -> bool:
@@ -186,6 +223,20 @@ def foreign(error: Exception) -> bool:
     return type(error).__module__.startswith("mlflow.") and code not in {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 
 
+def of_the_address(error: Exception) -> bool:
+    """Whether mlflow has no use for such an address, or lacks the driver of the database that it names."""
+    return type(error).__module__.startswith("mlflow.") or (isinstance(error, ModuleNotFoundError) and error.name not in ("mlflow", None))
+
+
+def masked(text: str) -> str:
+    """Without the name and password of an address.
+
+    >>> masked("cannot reach postgresql://me:secret@host/db")
+    'cannot reach postgresql://***@host/db'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
 def one_line(error: Exception) -> str:
     """The first sentence or so of a message."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -194,6 +245,10 @@ def one_line(error: Exception) -> str:
 
 def cure(message: str) -> str:
     """What to do about it."""
+    if "No module named" in message:
+        return "install the driver of that database beside MLflow, or set another MLFLOW_TRACKING_URI"
+    if "filesystem tracking backend" in message or "unsupported URI" in message:
+        return "set MLFLOW_TRACKING_URI to sqlite:///FILE or to http://HOST:PORT of a server"
     if "locked" in message:
         return "end the program that writes to it and run again"
     if "readonly" in message or "read-only" in message or "unable to open" in message:

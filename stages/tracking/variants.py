@@ -110,7 +110,7 @@ def find_run(name: str, store: Store) -> RunInfo:
     found = sqlite_runs(name, store.database) if store.database else server_runs(name, store)
     if not found:
         raise UserError(
-            f"{name!r} is no experiment of DVC, no revision of git, and no run in {store.uri}; `dvc exp list -A` and `git log` list some"
+            f"{name!r} is no experiment of DVC, no revision of git, and no run in {store.shown}; `dvc exp list -A` and `git log` list some"
         )
     if len(found) > 1:
         raise UserError(f"{len(found)} MLflow runs are called {name!r}: {', '.join(run.run_id for run in found)}; name the id")
@@ -136,7 +136,7 @@ def sqlite_runs(name: str, database: Path) -> list[RunInfo]:
 def server_runs(name: str, store: Store) -> list[RunInfo]:
     """Ask the server."""
     quiet()
-    with ToldPlainly(store):
+    with ToldPlainly(store, opening=True):
         import mlflow
 
         mlflow.set_tracking_uri(store.uri)
