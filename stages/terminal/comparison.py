@@ -9,10 +9,12 @@ from rich.text import Text
 
 from stages.terminal.text import number, visible
 
+BY_LAYER = "difference by layer; * the layer's own 95 % interval leaves out 0"
+
 
 def comparison_view(found: dict[str, Any]) -> Group:
     """The verdicts, then the layers, then for each variant the neurons that gained and lost most. `found` is the comparison's JSON."""
-    parts: list[RenderableType] = [verdicts(found), notes(found), layers(found)]
+    parts: list[RenderableType] = [verdicts(found), notes(found), Text(BY_LAYER), layers(found)]
     for versus in found["comparisons"]:
         parts += [neurons(found["against"], versus, side) for side in ("gained", "lost") if versus[side]]
     return Group(*parts)
@@ -24,9 +26,7 @@ def verdicts(found: dict[str, Any]) -> Table:
     table.columns[3].header = Text(f"{100 * found['level']:.4g} %")
     table.add_column("")
     first = found["variants"][0]
-    table.add_row(
-        Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "", f"reference, {first['scored']:,} neurons scored"
-    )
+    table.add_row(Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "", "reference")
     for versus in found["comparisons"]:
         interval = "-" if versus["ci_low"] is None else f"{signed(versus['ci_low'])} to {signed(versus['ci_high'])}"
         shares = [f"{versus[name]:.0%}" for name in ("won_share", "lost_share", "tied_share")]
@@ -76,12 +76,11 @@ def notes(found: dict[str, Any]) -> Text:
 
 
 def layers(found: dict[str, Any]) -> Table:
-    """Difference by layer; a star where the layer's own 95 % interval leaves out 0."""
+    """Difference by layer and variant."""
     table = grid("layer", "neurons", *(versus["variant"] for versus in found["comparisons"]))
     for rows in zip(*(versus["layers"] for versus in found["comparisons"]), strict=True):
         cells = [f"{signed(row['difference'])}{'*' if row['within_noise'] is False else ' '}" for row in rows]
         table.add_row(str(rows[0]["layer"]), str(max(row["neurons"] for row in rows)), *cells)
-    table.caption = "difference by layer; * the layer's own 95 % interval leaves out 0"
     return table
 
 
@@ -99,7 +98,7 @@ def neurons(reference: str, versus: dict[str, Any], side: str) -> Table:
 
 def grid(first: str, *others: str) -> Table:
     """A table with numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False, title_justify="left", caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False, title_justify="left")
     table.add_column(first, no_wrap=True)
     for heading in others:
         table.add_column(Text(visible(heading)), justify="right", no_wrap=True)

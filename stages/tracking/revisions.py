@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from stages.errors import UserError
@@ -49,14 +49,6 @@ class History:
             if match:
                 found.setdefault(match[2], []).append((commit, match[1].replace("/", "")))
         return found
-
-    @cached_property
-    def cache(self) -> Path:
-        """Where DVC keeps files by their MD5."""
-        done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], cwd=self.root, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"`dvc cache dir` failed in {self.root}: {' '.join(done.stderr.split())[-200:]}")
-        return Path(done.stdout.strip().splitlines()[-1]) / "files" / "md5"
 
     def revisions(self) -> list[Revision]:
         """Commits of every branch, tag and experiment that changed dvc.lock, the oldest first."""
@@ -104,7 +96,7 @@ class History:
 
     def cached(self, md5: str) -> Path | None:
         """DVC's copy of a file or of a folder's list."""
-        path = self.cache / md5[:2] / md5[2:]
+        path = cache_of(self.root) / md5[:2] / md5[2:]
         return path if path.exists() else None
 
     def lay_out(self, lock: Lock, commit: str | None, folder: Path, paths: tuple[str, ...] | None = None) -> None:
@@ -137,6 +129,15 @@ class History:
             for name, source in entries:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 (target / name).symlink_to(str(source))
+
+
+@lru_cache
+def cache_of(root: Path) -> Path:
+    """Where DVC keeps files by their MD5; asked once, for DVC takes half a second to start."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"`dvc cache dir` failed in {root}: {' '.join(done.stderr.split())[-200:]}")
+    return Path(done.stdout.strip().splitlines()[-1]) / "files" / "md5"
 
 
 def file_md5(path: Path) -> str:
