@@ -20,7 +20,7 @@ from stages.tracking.lock import read_lock
 from stages.tracking.result import Paths
 from stages.tracking.revisions import History
 from stages.tracking.store import Store, locate_store, runs_of
-from stages.tracking.variants import Variant, load_variant
+from stages.tracking.variants import Variant, load_variant, sqlite_runs
 from tests.toy import Toy
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -191,6 +191,7 @@ def test_experiments_commits_the_workspace_and_runs_stand_for_the_same_results(t
     asked = {"main": main, "HEAD": main, toy.git("rev-parse", "HEAD").strip()[:9]: main, "six": six, "workspace": six}
     asked |= {runs[main]: main, runs[six]: six}
     assert {name: load_variant(name, store, Paths()).key for name in asked} == asked
+    assert store.database and sqlite_runs("six", store.database) == sqlite_runs("six: explain.concepts.phrases=6", store.database) != []
 
 
 def read_lock_at(toy: Toy, revision: str) -> str:

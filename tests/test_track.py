@@ -18,7 +18,7 @@ from stages.llm.usage import Tally, write_usage
 from stages.track import track
 from stages.tracking import store as store_module
 from stages.tracking import writing
-from stages.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_params, run_tags, scalars
+from stages.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_name, run_params, run_tags, scalars
 from stages.tracking.lock import Lock, StageLock, parse_lock, read_lock
 from stages.tracking.result import Origin, Paths, Result
 from stages.tracking.store import Store, locate_store, opened, runs_of
@@ -77,7 +77,8 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["explain.prompt_version"] == "1"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
-    assert run.data.metrics["top_and_random/mean"] == score["top_and_random"]["mean"]
+    assert run.data.metrics["score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
+    assert {"score_ci_low", "score_median", "baseline", "control", "summary/top_only.p90"} <= set(run.data.metrics)
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
@@ -184,6 +185,19 @@ def test_two_values_of_one_param_are_both_kept() -> None:
     assert run_params(lock) == {"models.m.x": "1", "b/models.m.x": "2"}
 
 
+def test_a_run_is_named_by_what_was_changed() -> None:
+    def lock(**values: Any) -> Lock:
+        return Lock({"explain": StageLock(values, {}, {})})
+
+    base = lock(explain={"prompt": "pairs", "seed": 0, "list": [1]}, **{"prompts.explain.pairs": {"system": "a", "question": "b"}})
+    other = lock(explain={"prompt": "pairs", "seed": 1, "list": [2]}, **{"prompts.explain.pairs": {"system": "c", "question": "d"}})
+    chosen = lock(explain={"prompt": "next", "seed": 0, "list": [1]}, **{"prompts.explain.next": {"system": "e"}})
+    assert base.changes(base) == () and chosen.changes(base) == ("explain.prompt=next",)
+    assert other.changes(base) == ("explain.seed=1", "explain.list=[2]", "prompts.explain.pairs")
+    origin = Origin(experiment="japan-colt", changes=(*other.changes(base), "explain.temperature=1"))
+    assert run_name(Result(other, Path(), Paths(), origin)) == "japan-colt: explain.seed=1, explain.list=[2], prompts.explain.pairs, 1 more"
+
+
 def test_long_values_keep_their_length_and_sum_and_prompts_stay_out_of_the_params() -> None:
     first, second = (cut("x" * 7000 + end) for end in "ab")
     assert first != second and len(first) <= VALUE_LIMIT and "7001 characters" in first
@@ -200,7 +214,7 @@ def test_a_dirty_workspace_is_tagged_and_outputs_do_not_count(done: Toy) -> None
 def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None:
     (toy.folder / "metrics" / "score.json").write_text('{"a": {"b": null, "c": 1}, "d": "no number", "e": true}', encoding="utf-8")
     result = result_of(toy)
-    assert scalars(result) == {"a/c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
+    assert scalars(result) == {"summary/a.c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
 
 
 def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,3 +362,36 @@ def test_a_relative_store_counts_from_the_repository(tmp_path: Path, monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:")
     with pytest.raises(UserError, match="sqlite:///FILE"):
         locate_store()
+
+
+@pytest.fixture
+def server(done: Toy, tmp_path: Path) -> Iterator[str]:
+    """The address of an MLflow server on a copy of the store, which keeps files itself."""
+    from tests.served import free_port, served
+
+    shutil.copy(done.folder / ".mlflow" / "mlflow.db", tmp_path / "server.db")
+    with sqlite3.connect(tmp_path / "server.db") as connection:
+        connection.execute("DELETE FROM tags")
+        connection.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+        connection.execute("UPDATE experiments SET name = 'elsewhere' WHERE name = 'neurogloss'")
+    port = free_port()
+    options = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    files = ["--artifacts-destination", str(tmp_path / "files")]
+    environment = surroundings(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    command = [sys.executable, "-m", "mlflow", "server", *options, *files]
+    with served(command, environment, f"http://127.0.0.1:{port}/health"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.slow  # A server takes ten seconds to start.
+def test_a_server_holds_one_run_per_result_and_its_runs_can_be_compared(done: Toy, tmp_path: Path, server: str) -> None:
+    shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
+    toy, environment = Toy(tmp_path / "toy"), {"MLFLOW_TRACKING_URI": server}
+    assert toy.neurogloss("sync", **environment).stdout.startswith("1 results, 1 runs made, 0 were there")
+    for change in ("4", "3"):
+        toy.dvc("exp", "run", "-n", f"n{change}", "-S", f"explain.concepts.phrases={change}", **environment)
+    assert toy.neurogloss("sync", **environment).stdout.startswith("2 results, 0 runs made, 2 were there")
+    shutil.rmtree(toy.folder / ".git" / "refs" / "exps")
+    said = toy.neurogloss("compare", "main", "n4", **environment)
+    assert "better" in said.stdout and "in 2 MLflow run(s)" in said.stderr
+    assert "no run in http://127.0.0.1" in toy.neurogloss("compare", "main", "nowhere", check=False, **environment).stderr

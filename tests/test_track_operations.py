@@ -30,20 +30,27 @@ class Operations:
         self.keys: set[str] = set()
         self.killed: set[str] = set()
         """Results whose tracking was killed: they may have a run, if the kill came late."""
+        self.halves = 0
+        """Kills that left half a run."""
         self.clones = 0
         database = toy.folder / ".mlflow" / "mlflow.db"
         self.store = Store(f"sqlite:///{database}", database, toy.folder)
         self.started = False
 
-    def variant(self) -> str:
+    def variants(self) -> tuple[str, str]:
+        """Two values of one param."""
         name, values = self.rng.choice(
             [
-                ("explain.concepts.phrases", (1, 2, 3, 4)),
+                ("explain.concepts.phrases", ("1", "2", "3", "4")),
                 ("explain.method", ("concepts", "token_list")),
-                ("explain.temperature", (0.5, 1.0)),
+                ("explain.temperature", ("0.5", "1.0")),
             ]
         )
-        return f"{name}={self.rng.choice(values)}"
+        first, second = self.rng.sample(values, 2)
+        return f"{name}={first}", f"{name}={second}"
+
+    def variant(self) -> str:
+        return self.variants()[0]
 
     def set_variant(self) -> None:
         name, _, value = self.variant().partition("=")
@@ -83,6 +90,13 @@ class Operations:
         self.toy.dvc("exp", "run", "-S", self.variant())
         self.note()
 
+    def back_and_forth(self) -> None:
+        """The same, to another value and back."""
+        first, second = self.variants()
+        for change in (first, second, first):
+            self.toy.dvc("exp", "run", "-S", change)
+            self.note()
+
     def temporary(self) -> None:
         self.toy.dvc("exp", "run", "--temp", "-S", self.variant())
 
@@ -115,7 +129,7 @@ class Operations:
         shutil.rmtree(folder)
 
     def kill(self) -> None:
-        """Kill everything the moment a run is half written."""
+        """Kill everything while a run is half written, at any moment of it."""
         self.toy.set_params(explain__seed=self.rng.randrange(10**6))
         command = [sys.executable, "-m", "dvc", "repro"]
         process = subprocess.Popen(
@@ -123,9 +137,11 @@ class Operations:
         )
         while process.poll() is None and all(run.complete for run in runs_of(self.store) or []):
             time.sleep(0.005)
+        time.sleep(self.rng.random() * 1.5)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self.halves += any(not run.complete for run in runs_of(self.store) or [])
         self.killed.add(read_lock(self.toy.folder / "dvc.lock").key)
         if self.rng.random() < 0.5:
             self.nothing()
@@ -161,15 +177,17 @@ def test_thirty_random_operations_leave_one_run_per_result(tmp_path: Path, seed:
     operations = Operations(make_toy(tmp_path / "toy"), seed)
     operations.start()
     kinds = [
-        operations.repro, operations.nothing, operations.force, operations.experiment, operations.temporary,
-        operations.queue, operations.checkout, operations.clone, operations.kill,
+        operations.repro, operations.nothing, operations.force, operations.experiment, operations.back_and_forth,
+        operations.temporary, operations.queue, operations.checkout, operations.clone, operations.kill,
     ]  # fmt: skip
-    chosen = kinds * 3 + operations.rng.choices(kinds, k=3)
+    chosen = kinds * 3
     operations.rng.shuffle(chosen)
     for step, operation in enumerate(chosen):
         sys.stderr.write(f"{step} {operation.__name__}\n")
         operation()
     operations.check()
+    assert operations.halves, "no kill came while a run was half written"
+    assert len(operations.keys) >= 10, "hardly anything was different"
 
 
 @pytest.mark.slow  # Four workers of DVC's queue, each with its own start, take about a minute.

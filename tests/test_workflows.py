@@ -1,9 +1,7 @@
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,29 +194,9 @@ def s3() -> Iterator[str]:
     """The address of an S3 server with a bucket."""
     pytest.importorskip("moto.server", reason="moto[server] is not installed: pip install -e '.[test-s3]'")
     pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed: pip install -e '.[test-s3]'")
-    import urllib.error
-    import urllib.request
+    from tests.served import free_port, served
 
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        env=surroundings(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{address}/neurogloss-test", method="PUT"), timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.2)
-        else:
-            pytest.fail("the S3 server did not start within a minute")
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with served(command, surroundings(), f"http://127.0.0.1:{port}/neurogloss-test", "PUT"):
+        yield f"http://127.0.0.1:{port}"

@@ -22,33 +22,27 @@ def comparison_view(found: dict[str, Any]) -> Group:
 
 def verdicts(found: dict[str, Any]) -> Table:
     """One row per variant."""
-    table = grid("variant", "mean", "difference", f"{found['level']:.4g}", "won", "lost", "tied")
-    table.columns[3].header = Text(f"{100 * found['level']:.4g} %")
-    table.add_column("")
+    table = grid("variant", "mean", "difference", f"{100 * found['level']:.4g} %", "won", "lost")
+    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].min_width = False, "fold", 10
+    table.add_column("", no_wrap=True)
     first = found["variants"][0]
-    table.add_row(Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "", "reference")
+    table.add_row(Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "reference")
     for versus in found["comparisons"]:
         interval = "-" if versus["ci_low"] is None else f"{signed(versus['ci_low'])} to {signed(versus['ci_high'])}"
-        shares = [f"{versus[name]:.0%}" for name in ("won_share", "lost_share", "tied_share")]
-        table.add_row(
-            Text(visible(versus["variant"])),
-            number(versus["mean_variant"], 3),
-            signed(versus["difference"]),
-            interval,
-            *shares,
-            verdict(versus),
-        )
+        numbers = number(versus["mean_variant"], 3), signed(versus["difference"]), interval
+        shares = [f"{versus[name]:.0%}" for name in ("won_share", "lost_share")]
+        table.add_row(Text(visible(versus["variant"])), *numbers, *shares, verdict(versus))
     return table
 
 
 def verdict(versus: dict[str, Any]) -> str:
     """What the interval says, in words."""
     if versus["neurons"] == 0:
-        return "no neuron is scored in both"
+        return "no common neuron"
     if versus["within_noise"] is None:
-        return "one neuron tells nothing"
+        return "one neuron only"
     if versus["tied_share"] == 1:
-        return "no difference at all"
+        return "all the same"
     if versus["within_noise"]:
         return "within noise"
     return "better" if versus["difference"] > 0 else "worse"

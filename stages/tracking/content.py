@@ -18,10 +18,26 @@ from stages.tracking.store import LOCK_KEY, MISSING
 
 VALUE_LIMIT = 5000
 """Characters; MLflow cuts a param's value at 6,000 and a tag's at 8,000 without a word."""
+NAME_LIMIT = 200
+"""Characters of a run's name."""
+SHOWN_CHANGES = 3
+"""Changed params that stand in a run's name."""
 TABLE_ROWS = 300
 """More than that the comparison view cannot show."""
 PLOTS = {"histogram": "histogram.csv", "quantile": "quantiles.csv", "layer": "by_layer.csv"}
 """Prefix of the step metric -> plot file; its first column is the step."""
+HEADLINE = {
+    "score": "top_and_random.mean",
+    "score_ci_low": "top_and_random.ci_low",
+    "score_ci_high": "top_and_random.ci_high",
+    "score_median": "top_and_random.median",
+    "score_random_only": "random_only.mean",
+    "share_at_least_0.5": "share_at_least.0.5",
+    "baseline": "baseline.token_table.mean",
+    "control": "control.mean",
+    "neurons_scored": "scored",
+}
+"""Name -> place in metrics/score.json. The chart view opens with what has no prefix; sections follow by name."""
 COUNTS = ("neurons", "scored")
 """Ends of the names of columns that are counts; beside shares and means their curves would only flatten the others."""
 
@@ -108,14 +124,19 @@ def run_tags(result: Result) -> dict[str, str]:
 
 
 def run_name(result: Result) -> str:
-    """The experiment's name, else what was done and the first letters of the key."""
-    if result.origin.experiment:
-        return result.origin.experiment
-    params = run_params(result.lock)
-    method = params.get("explain.method", "explain")
-    if method == "pairs":
-        method += f" {params.get('explain.prompt', '')}"
-    return f"{method}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
+    """What tells a run from its neighbours: the experiment's name, else what was done, and which params were changed."""
+    origin = result.origin
+    name = origin.experiment
+    if not name:
+        params = run_params(result.lock)
+        method = params.get("explain.method", "explain")
+        if method == "pairs":
+            method += f" {params.get('explain.prompt', '')}"
+        name = f"{method}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
+    more = len(origin.changes) - SHOWN_CHANGES
+    changes = [*origin.changes[:SHOWN_CHANGES], *([f"{more} more"] if more > 0 else [])]
+    text = name + (f": {', '.join(changes)}" if changes else "")
+    return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
 
 
 def description(result: Result) -> str:
@@ -135,12 +156,10 @@ def description(result: Result) -> str:
 
 
 def scalars(result: Result) -> dict[str, float]:
-    """The numbers of metrics/score.json that are defined; the first part of a name is the section of the chart view.
-
-    `top_and_random.mean` there is `top_and_random/mean` here.
-    """
+    """The numbers of metrics/score.json that are defined: the headline without a prefix, and each as `summary/` and its place there."""
     numbers = {name: finite(value) for name, value in flat(result.metrics_json()).items()}
-    return {clean_key(name.replace(".", "/", 1)): number for name, number in numbers.items() if number is not None}
+    found = {name: numbers.get(place) for name, place in HEADLINE.items()} | {f"summary/{name}": number for name, number in numbers.items()}
+    return {clean_key(name): number for name, number in found.items() if number is not None}
 
 
 def steps(result: Result) -> Iterator[Step]:

@@ -54,6 +54,17 @@ class Lock:
         read = {path: md5 for stage in self.stages.values() for path, md5 in stage.deps.items() if path not in outs}
         return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
+    def changes(self, base: "Lock") -> tuple[str, ...]:
+        """Params whose value is another one than in `base`: `explain.temperature=0.5`; of prompts only the name."""
+        found: dict[str, None] = {}
+        for name, stage in self.stages.items():
+            before = flat(base.stages[name].params) if name in base.stages else {}
+            for key, value in flat(stage.params).items():
+                if key in before and before[key] != value:
+                    prompt = key.startswith("prompts.")
+                    found[".".join(key.split(".")[:3]) if prompt else f"{key}={value}"] = None
+        return tuple(" ".join(change.split()) for change in found)
+
     @property
     def unfinished(self) -> str | None:
         """Why these stages do not belong together (one of them has to run again); None where they do."""

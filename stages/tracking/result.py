@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.tracking.lock import Lock
+from stages.errors import UserError
+from stages.tracking.lock import Lock, parse_lock
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Origin:
     """The commit the experiment started from."""
     time_ms: int | None = None
     """When it was committed; None means now."""
+    changes: tuple[str, ...] = ()
+    """Params that differ from those of the commit it was made on top of."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,22 @@ class Result:
 
 def workspace_origin(root: Path, lock: Lock, folder: Path | None = None) -> Origin:
     """The commit under the files in `folder` (default: `root`), and what differs from it."""
-    changed = tuple(name for name in git_changes(folder or root) if not is_output(name, lock))
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or git(root, "rev-parse", "--verify", "-q", "HEAD")
     return Origin(
-        commit=os.environ.get("DVC_EXP_BASELINE_REV") or git(root, "rev-parse", "--verify", "-q", "HEAD"),
-        changed=changed,
+        commit=commit,
+        changed=tuple(name for name in git_changes(folder or root) if not is_output(name, lock)),
         experiment=os.environ.get("DVC_EXP_NAME", ""),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        changes=changes_since(lock, git(root, "show", f"{commit}:./dvc.lock")),
     )
+
+
+def changes_since(lock: Lock, text: str) -> tuple[str, ...]:
+    """What differs from the lock file with this text; nothing where that is none."""
+    try:
+        return lock.changes(parse_lock(text, "dvc.lock"))
+    except UserError:
+        return ()
 
 
 def is_output(name: str, lock: Lock) -> bool:

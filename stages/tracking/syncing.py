@@ -11,7 +11,7 @@ from tqdm import tqdm
 from stages.errors import UserError
 from stages.tracking.content import cut
 from stages.tracking.lock import Lock, parse_lock, read_lock
-from stages.tracking.result import Origin, Paths, Result, workspace_origin
+from stages.tracking.result import Origin, Paths, Result, changes_since, workspace_origin
 from stages.tracking.revisions import History, Revision
 from stages.tracking.store import COMPLETE, LOCK_KEY, MISSING, Store, opened
 
@@ -116,7 +116,9 @@ def make(store: Store, history: History, found: Found, paths: Paths, folder: Pat
     history.lay_out(found.lock, first.commit if first else None, folder)
     if first:
         name = next((name for revision in found.revisions for name in revision.experiments), "")
-        origin = Origin(first.commit, (), name, first.baseline, first.time_ms)
+        before = history.text(first.baseline, "dvc.lock") if first.baseline else None
+        changes = changes_since(found.lock, (before or b"").decode("utf-8", "replace"))
+        origin = Origin(first.commit, (), name, first.baseline, first.time_ms, changes)
     else:
         origin = workspace_origin(history.root, found.lock)
     result = Result(found.lock, folder, paths, origin)

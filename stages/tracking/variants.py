@@ -106,7 +106,7 @@ def local_folder(uri: str) -> Path | None:
 
 
 def find_run(name: str, store: Store) -> RunInfo:
-    """The run with this id or name; UserError for none or several."""
+    """The run with this id, name or experiment's name; UserError for none or several."""
     found = sqlite_runs(name, store.database) if store.database else server_runs(name, store)
     if not found:
         raise UserError(
@@ -121,10 +121,12 @@ def sqlite_runs(name: str, database: Path) -> list[RunInfo]:
     """Look in the database itself: importing mlflow takes seconds."""
     if not database.exists():
         return []
-    query = "SELECT run_uuid, artifact_uri FROM runs WHERE lifecycle_stage = 'active' AND (run_uuid = ? OR name = ?) ORDER BY run_uuid"
+    query = """
+        SELECT run_uuid, artifact_uri FROM runs WHERE lifecycle_stage = 'active' AND (run_uuid = ? OR name = ? OR run_uuid IN
+            (SELECT run_uuid FROM tags WHERE key = 'dvc.exp_name' AND value = ?)) ORDER BY run_uuid"""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(query, (name, name)).fetchall()
+            rows = connection.execute(query, (name, name, name)).fetchall()
             return [
                 RunInfo(run, dict(connection.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)).fetchall()), uri)
                 for run, uri in rows
@@ -143,11 +145,11 @@ def server_runs(name: str, store: Store) -> list[RunInfo]:
         client = mlflow.MlflowClient()
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         quoted = name.replace("'", "")
-        column = "attributes.run_id" if len(name) == 32 and name.isalnum() else "attributes.run_name"
-        return [
-            RunInfo(run.info.run_id, dict(run.data.tags), str(run.info.artifact_uri))
-            for run in client.search_runs(experiments, f"{column} = '{quoted}'", max_results=10)
-        ]
+        is_id = len(name) == 32 and name.isalnum()
+        columns = ("attributes.run_id",) if is_id else ("attributes.run_name", "tags.`dvc.exp_name`")
+        found = [run for column in columns for run in client.search_runs(experiments, f"{column} = '{quoted}'", max_results=10)]
+        infos = {run.info.run_id: RunInfo(run.info.run_id, dict(run.data.tags), str(run.info.artifact_uri)) for run in found}
+        return list(infos.values())
 
 
 def log_files(store: Store, keys: set[str], files: dict[str, Path]) -> int:
