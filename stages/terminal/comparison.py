@@ -21,17 +21,18 @@ def comparison_view(found: dict[str, Any]) -> Group:
 
 
 def verdicts(found: dict[str, Any]) -> Table:
-    """One row per variant."""
-    table = grid("variant", "mean", "difference", f"{100 * found['level']:.4g} %", "won", "lost")
+    """One row per variant: both means are over the neurons that it shares with the reference."""
+    table = grid("variant", "neurons", "from", "to", "difference", f"{100 * found['level']:.4g} %", padding=(0, 1, 0, 0))
+    table.show_edge = False  # Two columns less: names of twelve letters fit into eighty.
     table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].min_width = False, "fold", 10
     table.add_column("", no_wrap=True)
     first = found["variants"][0]
-    table.add_row(Text(visible(first["name"])), number(first["mean"], 3), "", "", "", "", "reference")
+    table.add_row(Text(visible(first["name"])), f"{first['scored']:,}", "", number(first["mean"], 3), "", "", "reference")
     for versus in found["comparisons"]:
         interval = "-" if versus["ci_low"] is None else f"{signed(versus['ci_low'])} to {signed(versus['ci_high'])}"
-        numbers = number(versus["mean_variant"], 3), signed(versus["difference"]), interval
-        shares = [f"{versus[name]:.0%}" for name in ("won_share", "lost_share")]
-        table.add_row(Text(visible(versus["variant"])), *numbers, *shares, verdict(versus))
+        means = [number(versus[f"mean_{which}"], 3) for which in ("reference", "variant")]
+        name, count = Text(visible(versus["variant"])), f"{versus['neurons']:,}"
+        table.add_row(name, count, *means, signed(versus["difference"]), interval, verdict(versus))
     return table
 
 
@@ -49,10 +50,13 @@ def verdict(versus: dict[str, Any]) -> str:
 
 
 def notes(found: dict[str, Any]) -> Text:
-    """What the numbers are over, and what was left out."""
+    """How many neurons were won, and which were left out."""
     lines = []
     for versus in found["comparisons"]:
-        line = f"{visible(versus['variant'])}: paired over {versus['neurons']:,} of {found['neurons']:,} neurons, on the same excerpts"
+        line = (
+            f"{visible(versus['variant'])}: higher on {versus['won_share']:.0%} and lower on {versus['lost_share']:.0%} of the "
+            f"{versus['neurons']:,} of {found['neurons']:,} neurons that both score"
+        )
         left_out = [
             f"{versus[key]:,} {words}"
             for key, words in (
@@ -90,9 +94,9 @@ def neurons(reference: str, versus: dict[str, Any], side: str) -> Table:
     return table
 
 
-def grid(first: str, *others: str) -> Table:
+def grid(first: str, *others: str, padding: tuple[int, ...] = (0, 1)) -> Table:
     """A table with numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, expand=False, title_justify="left")  # type: ignore[arg-type]  # 2 or 4 numbers
     table.add_column(first, no_wrap=True)
     for heading in others:
         table.add_column(Text(visible(heading)), justify="right", no_wrap=True)

@@ -26,18 +26,23 @@ def write_comparison_figure(comparison: Comparison, path: Path) -> None:
 
 
 def draw_shares(axis: "Axes", comparison: Comparison) -> None:
-    """Share of the scored neurons that reach a score, one falling line per variant."""
+    """Share of all neurons that reach a score, one falling line per variant. A neuron without a score reaches none."""
     for place, name in enumerate(comparison.aligned.names):
         scores = comparison.aligned.scores[place]
         ordered = np.sort(scores[~np.isnan(scores)])
         if len(ordered):
-            reached = 1 - np.arange(len(ordered)) / len(ordered)
-            axis.step(ordered, reached, where="pre", color=colour(place), label=f"{label(name)}, mean {ordered.mean():.3f}", linewidth=1.3)
+            reached = (len(ordered) - np.arange(len(ordered))) / len(scores)
+            about = f"{label(name)}, {len(ordered):,} scored, mean {ordered.mean():.3f}"
+            axis.step(ordered, reached, where="pre", color=colour(place), label=about, linewidth=1.3)
     axis.set_xlabel(f"score ({comparison.score.replace('_', ' ')})")
     axis.set_ylabel("share of neurons\nthat reach it")
     axis.set_ylim(0, 1)
     axis.legend(frameon=False, fontsize=8)
-    axis.set_title("On the same neurons and excerpts", fontsize=9, loc="left")
+    axis.set_title(
+        f"All {len(comparison.aligned.layers):,} neurons, on the same excerpts; a line that starts lower has fewer scored",
+        fontsize=9,
+        loc="left",
+    )
 
 
 def draw_differences(axis: "Axes", comparison: Comparison) -> None:
@@ -56,7 +61,9 @@ def draw_differences(axis: "Axes", comparison: Comparison) -> None:
     axis.set_yticks(range(1, len(comparison.versus) + 1), [label(versus.name) for versus in comparison.versus], fontsize=8)
     axis.set_ylim(len(comparison.versus) + 0.7, 0.3)
     axis.margins(x=0.15)
-    axis.set_xlabel(f"mean difference from {label(comparison.aligned.names[0])}, {100 * comparison.level:.4g} % interval")
+    axis.set_xlabel(
+        f"mean difference from {label(comparison.aligned.names[0])} on neurons both score, {100 * comparison.level:.4g} % interval"
+    )
 
 
 def draw_layers(axis: "Axes", comparison: Comparison) -> None:
