@@ -77,8 +77,8 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["explain.prompt_version"] == "1"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
-    assert run.data.metrics["score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
-    assert {"score_ci_low", "score_median", "baseline", "control", "summary/top_only.p90"} <= set(run.data.metrics)
+    assert run.data.metrics["headline/score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
+    assert {"headline/score_ci_low", "headline/score_baseline", "headline/score_control", "summary/top_only.p90"} <= set(run.data.metrics)
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
@@ -244,8 +244,8 @@ def test_what_a_paid_model_cost_is_told_once(done: Toy, store: Store, tmp_path: 
     first, second = (track(changed(lock, seed=seed), Paths(), store) for seed in (1, 2))
     with opened(store) as (client, _):
         told, silent = (client.get_run(run).data.metrics for run in (first, second))
-    assert (told["usage.explain.cost_usd"], told["usage.explain.paid.prompt"], told["usage.explain.cached"]) == (0.02, 900, 4)
-    assert not any(name.startswith("usage.") for name in silent) and not any(name.startswith("usage.simulate") for name in told)
+    assert (told["usage/explain.cost_usd"], told["usage/explain.paid.prompt"], told["usage/explain.cached"]) == (0.02, 900, 4)
+    assert not any(name.startswith("usage/") for name in silent) and not any(name.startswith("usage/simulate") for name in told)
 
 
 def break_store(store: Store, how: str) -> None:

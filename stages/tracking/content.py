@@ -28,16 +28,16 @@ PLOTS = {"histogram": "histogram.csv", "quantile": "quantiles.csv", "layer": "by
 """Prefix of the step metric -> plot file; its first column is the step."""
 HEADLINE = {
     "score": "top_and_random.mean",
-    "score_ci_low": "top_and_random.ci_low",
+    "score_baseline": "baseline.token_table.mean",
     "score_ci_high": "top_and_random.ci_high",
+    "score_ci_low": "top_and_random.ci_low",
+    "score_control": "control.mean",
     "score_median": "top_and_random.median",
     "score_random_only": "random_only.mean",
+    "scored": "scored",
     "share_at_least_0.5": "share_at_least.0.5",
-    "baseline": "baseline.token_table.mean",
-    "control": "control.mean",
-    "neurons_scored": "scored",
 }
-"""Name -> place in metrics/score.json. The chart view opens with what has no prefix; sections follow by name."""
+"""Name under `headline/` -> place in metrics/score.json. The chart view orders sections and charts by name: this comes before histogram."""
 COUNTS = ("neurons", "scored")
 """Ends of the names of columns that are counts; beside shares and means their curves would only flatten the others."""
 
@@ -156,9 +156,10 @@ def description(result: Result) -> str:
 
 
 def scalars(result: Result) -> dict[str, float]:
-    """The numbers of metrics/score.json that are defined: the headline without a prefix, and each as `summary/` and its place there."""
+    """The numbers of metrics/score.json that are defined: each as `summary/` and its place there, the foremost as `headline/`."""
     numbers = {name: finite(value) for name, value in flat(result.metrics_json()).items()}
-    found = {name: numbers.get(place) for name, place in HEADLINE.items()} | {f"summary/{name}": number for name, number in numbers.items()}
+    found = {f"headline/{name}": numbers.get(place) for name, place in HEADLINE.items()}
+    found |= {f"summary/{name}": number for name, number in numbers.items()}
     return {clean_key(name): number for name, number in found.items() if number is not None}
 
 

@@ -144,7 +144,7 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
             continue
         numbers = {name: finite(value) for name, value in flat(report).items() if name != "version"}
         now = int(time.time() * 1000)
-        metrics = [Metric(f"usage.{stage}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
+        metrics = [Metric(f"usage/{stage}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
         client.log_batch(run_id, metrics=metrics, tags=[RunTag(tag, digest)])
 
 
