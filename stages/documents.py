@@ -1,7 +1,10 @@
-"""Documents that are code: rewrites the table of stages in stages/README.md from dvc.yaml, and the result in README.md from metrics/."""
+"""Documents that are code: rewrites the table of stages in stages/README.md from dvc.yaml, and the result in README.md from metrics/,
+its table of variables from stages/machine.py."""
 
+import ast
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Write both."""
+    """Write all."""
     for path, text in documents(ROOT).items():
         path.write_text(text, encoding="utf-8")
 
@@ -22,10 +25,13 @@ def documents(root: Path) -> dict[Path, str]:
     score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
     with (root / "metrics" / "examples.csv").open(encoding="utf-8", newline="") as file:
         examples = list(csv.DictReader(file))
+    machine = ast.get_docstring(ast.parse((root / "stages" / "machine.py").read_text(encoding="utf-8"))) or ""
     flow, readme = root / "stages" / "README.md", root / "README.md"
     return {
         flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
-        readme: between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)),
+        readme: between(
+            between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)), "machine", machine_table(machine)
+        ),
     }
 
 
@@ -46,6 +52,12 @@ def stage_table(stages: dict[str, Any]) -> str:
         cells = [", ".join(f"`{cell}`" for cell in found) or "nothing" for found in (reads, writes, params)]
         rows.append(f"| `{name}` | {spec['desc']} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def machine_table(docstring: str) -> str:
+    """One row per variable of the environment that stages/machine.py names; what DVC sets is left out."""
+    rows = [line.split(maxsplit=1) for line in docstring.splitlines() if re.match(r"[A-Z_]{5,}[ =]", line)]
+    return "\n".join(["| variable | what it sets |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in rows if name != "DVC_ROOT")])
 
 
 def path_of(entry: Any) -> str:

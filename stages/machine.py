@@ -1,17 +1,22 @@
 """The machine: what changes only speed or place. Read from the environment when asked, never at import.
 
-NEUROGLOSS_CACHE     folder for downloads and profiles (default: the user's cache folder)
-NEUROGLOSS_DEVICE    torch device (default: cuda where there is one, else cpu)
-NEUROGLOSS_THREADS   CPU threads of torch (default: the cores this process may use)
-NEUROGLOSS_MEMORY_MB memory a stage may use beyond the model (default: 1500)
-ENGINE=ray           spread the work over a Ray cluster, at RAY_ADDRESS or else on this machine (default: local)
+NEUROGLOSS_CACHE        folder for downloads, phrase profiles and the answers of language models (default: the user's cache folder)
+NEUROGLOSS_DEVICE       torch device (default: cuda where there is one, else cpu)
+NEUROGLOSS_THREADS      CPU threads of torch (default: the cores this process may use)
+NEUROGLOSS_MEMORY_MB    memory a stage may use beyond the model (default: 1500)
+ENGINE=ray              spread the work over a Ray cluster (default: local)
+RAY_ADDRESS             where the cluster is, HOST:PORT (default: one started on this machine)
+OPENAI_API_KEY          key of an OpenAI-compatible endpoint; models with key_from name another variable
+OPENAI_BASE_URL         that endpoint; models with base_url_from name another variable (default: OpenAI's)
 NEUROGLOSS_CONCURRENCY  requests in flight at an endpoint (default: 16)
 NEUROGLOSS_TIMEOUT_S    seconds an endpoint may take for one answer (default: 120)
 NEUROGLOSS_RETRY_S      seconds one request may be tried again and again (default: 600)
 NEUROGLOSS_BUDGET_USD   what the language models of one run may cost (default: no limit)
-REFRESH=1            ask again what is in the cache of replies
-BATCH=1              ask through the endpoint's batch API: slower, half the price
-DVC_ROOT             set by DVC: the repository, also from its temporary workspaces
+REFRESH=1               ask again what is in the cache of replies
+BATCH=1                 ask through the endpoint's batch API: slower, half the price
+MLFLOW_TRACKING_URI     MLflow server or store (default: .mlflow/mlflow.db in the repository)
+MLFLOW_EXPERIMENT_NAME  experiment of MLflow (default: neurogloss)
+DVC_ROOT                set by DVC: the repository, also from its temporary workspaces
 """
 
 import math

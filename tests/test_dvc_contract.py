@@ -93,3 +93,15 @@ def test_the_stages_stand_in_the_order_in_which_they_run_each_with_a_description
 def test_the_documents_say_what_dvc_yaml_and_the_metrics_say() -> None:
     for path, text in documents(ROOT).items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date; run `make flow`"
+
+
+NOT_THE_USERS = {"XDG_CACHE_HOME", "DVC_EXP_BASELINE_REV", "DVC_EXP_NAME", "DVC_NO_ANALYTICS", "GOMP_SPINCOUNT"}
+"""Set by the system, by DVC, or for a library."""
+
+
+def test_every_variable_that_is_read_stands_in_the_table_of_the_machine() -> None:
+    pattern = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\(|positive\(|flag\()["']([A-Z][A-Z_]+)["']""")
+    read = {name for file in (ROOT / "stages").rglob("*.py") for name in pattern.findall(file.read_text(encoding="utf-8"))}
+    assert {"NEUROGLOSS_MEMORY_MB", "ENGINE", "BATCH"} <= read
+    listed = set(re.findall(r"^([A-Z_]{5,})[ =]", (ROOT / "stages" / "machine.py").read_text(encoding="utf-8"), re.MULTILINE))
+    assert not read - listed - NOT_THE_USERS, "name them in the docstring of stages/machine.py and run `make flow`"
