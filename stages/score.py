@@ -26,7 +26,7 @@ from stages.params import ScoreParams, load_params
 from stages.scoring.blocks import Block, layout, scores_of, usable
 from stages.scoring.control import pairings, partners
 from stages.scoring.summary import rounded, summary
-from stages.scoring.tables import by_layer, examples, histogram, quantile_table, write_csv
+from stages.scoring.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv
 from stages.simulators.token_table import token_table_levels
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def main(
     write_csv(metrics / "histogram.csv", histogram(found, settings.score.bins))
     write_csv(metrics / "by_layer.csv", by_layer(found, settings.score))
     write_csv(metrics / "quantiles.csv", quantile_table(found))
-    write_csv(metrics / "examples.csv", examples(found, explained.texts))
+    write_csv(metrics / "examples.csv", examples(found, explained.texts), EXAMPLE)
 
 
 def score(recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams) -> pa.Table:

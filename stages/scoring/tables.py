@@ -19,6 +19,7 @@ SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "cont
 
 QUOTED = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of the scored neurons that score higher than the one quoted."""
+EXAMPLE = ("neuron", "explanation", "score", "baseline")
 Row = dict[str, float | int | str | None]
 
 
@@ -88,10 +89,10 @@ def present(scored: pa.Table, column: str) -> np.ndarray:
     return np.asarray(values[~np.isnan(values)])
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows of equal keys; an empty cell is None."""
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ()) -> None:
+    """Write rows of equal keys, which `columns` names where there may be no row; an empty cell is None."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     with written(path) as temporary:
