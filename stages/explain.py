@@ -13,7 +13,7 @@ import typer
 
 from stages.artifacts.explanations import Explanations, explanations, write_explanations
 from stages.artifacts.recordings import Recordings, read_recordings
-from stages.artifacts.status import Status
+from stages.artifacts.status import Status, too_many
 from stages.command import Out, ParamsFile, command
 from stages.errors import UserError
 from stages.llm.client import open_client
@@ -52,11 +52,9 @@ def explain(recordings: Recordings, settings: Params, opened: OpenClient = open_
 def check_failures(statuses: Sequence[Status], allowed: float) -> None:
     """Stop where more neurons got no sentence than the params allow; silent ones and ones that no phrase fits do not count."""
     tried = [status for status in statuses if status not in (Status.SILENT, Status.NO_EXPLANATION)]
-    failed = Counter(str(status) for status in tried if status is not Status.OK)
-    share = failed.total() / max(1, len(tried))
-    if share > allowed:
-        causes = ", ".join(f"{count} {cause}" for cause, count in failed.most_common())
-        raise UserError(f"{share:.0%} of the explanations failed ({causes}), explain.max_failed_share allows {allowed:.0%}")
+    failed: Counter[Status] = Counter(status for status in tried if status is not Status.OK)
+    if message := too_many(failed, len(tried), "explanations", "explain", allowed):
+        raise UserError(message)
 
 
 if __name__ == "__main__":

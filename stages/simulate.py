@@ -14,7 +14,7 @@ import typer
 from stages.artifacts.explanations import Explanations, read_explanations
 from stages.artifacts.recordings import Recordings, Split, read_recordings
 from stages.artifacts.simulations import Simulations, write_simulations
-from stages.artifacts.status import CODES, Status
+from stages.artifacts.status import CODES, Status, too_many
 from stages.command import Out, ParamsFile, command
 from stages.errors import UserError
 from stages.params import load_params
@@ -53,11 +53,9 @@ def check_failures(simulations: Simulations, allowed: float) -> None:
     """Stop where more simulations failed than the params allow; what no explanation was found for does not count here."""
     excused = [CODES.index(status) for status in (Status.SILENT, Status.NO_EXPLANATION)]
     tried = simulations.status[~np.isin(simulations.status, excused)]
-    failed = Counter(str(CODES[code]) for code in tried if CODES[code] is not Status.OK)
-    share = failed.total() / max(1, tried.size)
-    if share > allowed:
-        causes = ", ".join(f"{count} {cause}" for cause, count in failed.most_common())
-        raise UserError(f"{share:.0%} of the simulations failed ({causes}), simulate.max_failed_share allows {allowed:.0%}")
+    failed: Counter[Status] = Counter(CODES[code] for code in tried if CODES[code] is not Status.OK)
+    if message := too_many(failed, tried.size, "simulations", "simulate", allowed):
+        raise UserError(message)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Why a row has no number: the closed list of outcomes, counted by cause in the metrics."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -25,3 +26,25 @@ class Status(StrEnum):
 
 CODES: tuple[Status, ...] = tuple(Status)
 """Position = the uint8 code in arrays of statuses. Append only."""
+
+ADVICE = {
+    Status.REFUSED: "another prompt or another model may answer",
+    Status.CUT_OFF: "raise {limit}; a model that thinks first needs thousands",
+    Status.UNPARSABLE: "see what was answered with `neurogloss cache export FILE`; another prompt or a stronger model may keep to the form",
+    Status.UNANSWERED: "run again: what was answered is kept, only the rest is asked",
+    Status.TOO_LONG: "raise models.*.context where the model can take more, or choose a shorter prompt or fewer excerpts",
+}
+"""What to do about the commonest cause."""
+LIMITS = {"explain": "explain.max_tokens", "simulate": "max_tokens of the prompt"}
+
+
+def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, allowed: float) -> str:
+    """What to say where more failed than the params allow; nothing where they do not."""
+    share = sum(failed.values()) / max(1, tried)
+    if share <= allowed:
+        return ""
+    ordered = sorted(failed.items(), key=lambda item: (-item[1], item[0]))
+    causes = ", ".join(f"{count} {cause}" for cause, count in ordered)
+    advice = ADVICE.get(ordered[0][0], "").format(limit=LIMITS[stage])
+    told = f"; {ordered[0][0]}: {advice}" if advice else ""
+    return f"{share:.0%} of the {what} failed ({causes}), {stage}.max_failed_share allows {allowed:.0%}{told}"

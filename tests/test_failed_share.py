@@ -1,0 +1,55 @@
+"""A stage in which too much failed stops, says why, and what to do about the commonest cause."""
+
+import re
+
+import pytest
+
+from stages import explain, simulate
+from stages.artifacts.recordings import Recordings
+from stages.artifacts.simulations import Simulations
+from stages.artifacts.status import ADVICE, Status
+from stages.errors import UserError
+from tests.simulated import simulated
+
+FAILURES = [status for status in Status if status not in (Status.OK, Status.SILENT, Status.NO_EXPLANATION, Status.CONSTANT)]
+
+
+def of(statuses: list[Status], recordings: Recordings) -> Simulations:
+    """Simulations of which the first excerpts ended so; those of the silent neuron do not count."""
+    return simulated(recordings, lambda levels: levels, {(0, place): status for place, status in enumerate(statuses)})
+
+
+def tried(recordings: Recordings, found: Simulations) -> int:
+    return int((~recordings.silent).sum()) * found.status.shape[1]
+
+
+@pytest.mark.parametrize("status", FAILURES)
+def test_every_cause_has_advice(status: Status) -> None:
+    with pytest.raises(UserError, match=f"100% of the explanations failed .2 {status}., .*; {status}: \\w+") as raised:
+        explain.check_failures([status, status], 0.1)
+    assert "{" not in str(raised.value)
+    assert set(ADVICE) == set(FAILURES)
+
+
+def test_what_was_never_tried_is_no_failure() -> None:
+    explain.check_failures([Status.SILENT, Status.NO_EXPLANATION, Status.OK], 0.0)
+    explain.check_failures([], 0.0)
+
+
+def test_the_share_that_the_params_allow_is_allowed() -> None:
+    explain.check_failures([Status.REFUSED] + [Status.OK] * 9, 0.1)
+    with pytest.raises(
+        UserError, match=re.escape("20% of the explanations failed (1 refused, 1 too_long), explain.max_failed_share allows 10%")
+    ):
+        explain.check_failures([Status.TOO_LONG, Status.REFUSED] + [Status.OK] * 8, 0.1)
+
+
+def test_failed_simulations_are_counted_by_cause(recordings: Recordings) -> None:
+    few = of([Status.CUT_OFF], recordings)
+    simulate.check_failures(few, 1 / tried(recordings, few))
+    many = of([Status.CUT_OFF] * 3 + [Status.UNPARSABLE], recordings)
+    with pytest.raises(
+        UserError, match=r"of the simulations failed \(3 cut_off, 1 unparsable\), .*; cut_off: raise max_tokens of the prompt"
+    ):
+        simulate.check_failures(many, 3 / tried(recordings, many))
+    simulate.check_failures(of([Status.SILENT] * 3 + [Status.NO_EXPLANATION], recordings), 0.0)
