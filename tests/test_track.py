@@ -239,11 +239,13 @@ def test_a_result_without_its_data_says_so_and_is_completed_later(done: Toy, sto
 def test_what_a_paid_model_cost_is_told_once(done: Toy, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     write_usage("explain", "smollm2", Tally(requests=10, cached=4, paid=Usage(prompt=900, completion=80), cost_usd=0.02, seconds=3.5))
+    write_usage("choose", "smollm2", Tally(requests=30, cost_usd=0.5))
     write_usage("simulate", "another", Tally(requests=10))
     lock = read_lock(done.folder / "dvc.lock")
     first, second = (track(changed(lock, seed=seed), Paths(), store) for seed in (1, 2))
     with opened(store) as (client, _):
         told, silent = (client.get_run(run).data.metrics for run in (first, second))
+    assert told["usage/choose.cost_usd"] == 0.5
     assert (told["usage/explain.cost_usd"], told["usage/explain.paid.prompt"], told["usage/explain.cached"]) == (0.02, 900, 4)
     assert not any(name.startswith("usage/") for name in silent) and not any(name.startswith("usage/simulate") for name in told)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROMPT_LIMIT = 100_000
 """Characters that the registry takes; longer texts are in the run's files only."""
+USAGE = (("explain", "explain", "explain"), ("choose", "explain", "simulate"), ("simulate", "simulate", "simulate"))
+"""Report of what was paid, the stage that wrote it, and the section that names its model. `choose` picks the best of several."""
 BATCH = {"metrics": 1000, "params": 100, "tags": 100}
 """So many the tracking server takes at once."""
 
@@ -135,16 +137,16 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
     """
     from mlflow.entities import Metric, RunTag
 
-    for stage in ("explain", "simulate"):
-        report = read_usage(stage)
-        if not report or report["model"] != result.lock.stages[stage].params.get(stage, {}).get("model"):
+    for step, stage, section in USAGE:
+        report = read_usage(step)
+        if not report or report["model"] != result.lock.stages[stage].params.get(section, {}).get("model"):
             continue
-        tag, digest = f"usage.{stage}.sha256", hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
+        tag, digest = f"usage.{step}.sha256", hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
         if client.search_runs([experiment], f"tags.`{tag}` = '{digest}'", max_results=1):
             continue
         numbers = {name: finite(value) for name, value in flat(report).items() if name != "version"}
         now = int(time.time() * 1000)
-        metrics = [Metric(f"usage/{stage}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
+        metrics = [Metric(f"usage/{step}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
         client.log_batch(run_id, metrics=metrics, tags=[RunTag(tag, digest)])
 
 
