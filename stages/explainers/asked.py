@@ -9,7 +9,7 @@ from stages.errors import UserError
 from stages.explainers.answers import choose
 from stages.explainers.pairs import explain_pairs
 from stages.llm.client import open_client
-from stages.llm.tokens import counter
+from stages.llm.tokens import fitting
 from stages.params import Params
 from stages.scoring.moments import correlation
 from stages.simulators.run import OpenClient, Simulate, open_simulator
@@ -24,7 +24,7 @@ def explain_by_asking(recordings: Recordings, settings: Params, opened: OpenClie
         raise UserError(f"explain.prompt: there is no {chosen.prompt!r}; there are: {', '.join(settings.prompts.explain)}")
     rows = np.flatnonzero(~recordings.silent)
     with opened(chosen.model, model, "explain") as client:
-        asked = explain_pairs(recordings, rows, prompt, chosen, model, counter(model).count, client)
+        asked = explain_pairs(recordings, rows, prompt, chosen, model, fitting(model), client)
     found = dict(zip(rows.tolist(), asked, strict=True))
     scores: dict[int, list[float | None]] = {row: [None] * len(candidates) for row, candidates in found.items()}
     if any(sum(candidate.status is Status.OK for candidate in candidates) > 1 for candidates in found.values()):

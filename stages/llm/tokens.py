@@ -1,5 +1,6 @@
 """How many tokens a text is, as the model counts them, and a bound where nobody here can count."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,17 +27,43 @@ class TokenCounter:
         """Tokens of a request's prompt."""
         if request.prompt:
             return self.count(request.prompt)
-        return sum(self.count(message.content) + PER_MESSAGE for message in request.messages) + 3
+        return sum(self.count(message.content) + PER_MESSAGE for message in request.messages) + self.count(request.json_schema) + 3
 
     def bound(self, request: Request) -> int:
         """At least as many tokens as the prompt has: a token of any byte-level tokenizer is a byte at least."""
         if self.exact:
             return self.prompt(request) + 16
-        texts = [request.prompt] if request.prompt else [message.content for message in request.messages]
+        texts = [request.prompt] if request.prompt else [message.content for message in request.messages] + [request.json_schema]
         return sum(len(text.encode("utf-8", errors="surrogatepass")) + 16 for text in texts) + 16
 
 
-ESTIMATE = TokenCounter(lambda text: -(-len(text) // 4), False, "an estimate, a token for four characters")
+PIECES = re.compile(r" ?[A-Za-z]+|[^\x00-\x7f]+|\d|\n+|\t| ?[^\w\s]{1,2}| +|[\s_]")
+
+
+def estimate(text: str) -> int:
+    """About as many tokens as a byte-level tokenizer of 50,000 makes, rather more than fewer: words, digits, signs, tabs and line ends.
+
+    A token for four characters, the usual estimate, is half of what excerpts with levels take.
+
+    >>> estimate(" ferry\\t8\\n tug\\t9"), estimate("the harbour, internationally"), estimate("\u6f22\u5b57")
+    (7, 8, 2)
+    """
+    return sum(map(tokens_of, PIECES.findall(text)))
+
+
+def tokens_of(piece: str) -> int:
+    """Of one word or sign."""
+    if piece.isascii():
+        return 1 if len(piece) <= 7 or not piece.strip() else -(-len(piece) // 5)
+    return -(-len(piece.encode("utf-8", errors="surrogatepass")) // 3)
+
+
+ESTIMATE = TokenCounter(estimate, False, "an estimate from its words and signs")
+
+
+def fitting(model: ModelParams) -> Callable[[str], int]:
+    """How many tokens a text is, for making a prompt fit: the same on every machine, since it decides what a prompt holds."""
+    return counter(model).count if model.provider == "local" else estimate
 
 
 def counter(model: ModelParams) -> TokenCounter:

@@ -1,8 +1,10 @@
 import pytest
 import tiktoken
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.llm.request import Message
-from stages.llm.tokens import ESTIMATE, counter, openai_counter
+from stages.llm.tokens import ESTIMATE, counter, estimate, fitting, openai_counter
 from tests.llm.asking import model, question
 
 
@@ -43,4 +45,14 @@ def test_a_download_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
 
 def test_a_model_nobody_knows_is_estimated(tables: None) -> None:
     assert counter(model(name="my-own-model")) is ESTIMATE
-    assert ESTIMATE.count("abcde") == 2
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_has_an_estimate_no_greater_than_its_bytes(text: str) -> None:
+    assert 0 <= estimate(text) <= len(text.encode(errors="surrogatepass"))
+    assert (estimate(text) > 0) == bool(text)
+
+
+def test_what_a_prompt_holds_does_not_depend_on_tables_that_only_some_machines_have(tables: None) -> None:
+    assert counter(model(name="gpt-4o")).exact
+    assert fitting(model(name="gpt-4o")) is estimate
