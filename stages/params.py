@@ -169,7 +169,10 @@ class ModelParams(Section):
     base_url_from: str | None
     """Environment variable that holds the endpoint (null: OPENAI_BASE_URL), so that two models can live at two endpoints."""
     key_from: str | None
-    """Environment variable that holds the key (null: OPENAI_API_KEY). The key itself never stands in a file."""
+    """Environment variable that holds the key (null: OPENAI_API_KEY, and no key where `base_url_from` names another endpoint).
+
+    The key itself never stands in a file.
+    """
     capabilities: list[Literal["echo", "top_logprobs", "json_schema"]] | None
     """What the endpoint can do; null asks it once."""
     price: Price

@@ -65,7 +65,8 @@ def read_line(lines: list[str], prompt: AnyExplainPrompt, cut_off: bool) -> Cand
     bare = ["" if line.startswith("#") else LABEL.sub("", line).strip() for line in lines]
     first = next((place for place, line in enumerate(bare) if line.strip("*#:- ")), None)
     if first is None:
-        return Candidate(None, Status.CUT_OFF if cut_off and lines else Status.UNPARSABLE)
+        # Nothing at all and cut off: a model that thinks first used up max_tokens on its thoughts.
+        return Candidate(None, Status.CUT_OFF if cut_off else Status.UNPARSABLE)
     text = bare[first]
     if cut_off and first == len(bare) - 1:
         end = max(text.rfind(mark) for mark in (". ", "! ", "? ", '."', ".'")) if text[-1] not in ".!?" else len(text)

@@ -8,12 +8,12 @@ without a word. So an echo counts only when every position that was asked for is
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import accumulate
 from typing import Any
 
 from stages.artifacts.status import Status
-from stages.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage, failure
+from stages.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage
 
 MOST_LOGPROBS = 20
 """More alternatives than any known endpoint gives per token."""
@@ -23,15 +23,20 @@ class MalformedError(Exception):
     """JSON that is not an answer; the server's fault, worth another try."""
 
 
-def body(request: Request, model: str, limit_name: str = "max_tokens") -> dict[str, Any]:
-    """The JSON of a request, without `messages` or `prompt` moved: the fixed part of a prompt stays first, for prefix caches."""
-    value: dict[str, Any] = {"model": model, "temperature": request.temperature}
+def body(request: Request, model: str, forms: Collection[str] = ()) -> dict[str, Any]:
+    """The JSON of a request, without `messages` or `prompt` moved: the fixed part of a prompt stays first, for prefix caches.
+
+    `forms` are those the endpoint asked for, of `stages.llm.faults.FORMS`.
+    """
+    value: dict[str, Any] = {"model": model}
+    if "own_temperature" not in forms:
+        value["temperature"] = request.temperature
     if request.stop:
         value["stop"] = [sound(text) for text in request.stop]
     alternatives = min(request.top_logprobs, MOST_LOGPROBS)
     if request.messages:
         value["messages"] = [{"role": message.role, "content": sound(message.content)} for message in request.messages]
-        value[limit_name] = request.max_tokens
+        value["max_completion_tokens" if "max_completion_tokens" in forms else "max_tokens"] = request.max_tokens
         if alternatives:
             value |= {"logprobs": True, "top_logprobs": alternatives}
         if request.json_schema:
@@ -64,37 +69,51 @@ def answer(request: Request, value: dict[str, Any]) -> Answer:
         if request.echo:
             return echoed(request, choice, used)
         said = choice["message"] if request.messages else choice
-        text = said.get("content" if request.messages else "text") or ""
+        text = written(said.get("content" if request.messages else "text"))
         reason = str(choice.get("finish_reason") or "stop")
         tokens = generated(choice.get("logprobs")) if request.top_logprobs else ()
-        if not isinstance(text, str):
-            raise MalformedError("the text is none")
-        return outcome(request, text, said.get("refusal"), reason, tokens, used)
+        return outcome(text, said.get("refusal"), reason, tokens, used)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise MalformedError(f"the body has no answer ({type(error).__name__}: {error})") from error
 
 
-def outcome(request: Request, text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
-    """A reply, or why the answer cannot be used. Whether an answer of which `max_tokens` left a part is any good, its reader knows."""
+def written(content: Any) -> str:
+    """The text of an answer, which some endpoints give in parts, thoughts among them.
+
+    >>> written("fruit"), written([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "fruit"}]), written(None)
+    ('fruit', 'fruit', '')
+    """
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
+    if not isinstance(content, str | None):
+        raise MalformedError("the text is none")
+    return content or ""
+
+
+def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
+    """A reply, or why the answer cannot be used. Whether an answer of which `max_tokens` left a part is any good, its reader knows.
+
+    So is one without the log-probabilities that were asked for: it was paid for, and its text is there to be read.
+    """
     if reason == "error":
         raise MalformedError("finish_reason is 'error'")
     if refusal or reason == "content_filter":
         return PaidError(Status.REFUSED, "the model refused", used, str(refusal or text))
-    if request.top_logprobs and text and not tokens:
-        return failure(Status.UNPARSABLE, "the endpoint gave no log-probabilities")
     text, tokens = without_thoughts(text, tokens)
     return Reply(text, reason, tokens, used)
 
 
 def without_thoughts(text: str, tokens: tuple[TokenLogprobs, ...]) -> tuple[str, tuple[TokenLogprobs, ...]]:
-    """The answer without a leading `<think>` block, which servers without a reasoning parser leave in.
+    """The answer without a leading `<think>` block, which servers without a reasoning parser leave in; nothing where it never ends.
 
-    >>> without_thoughts("<think>hm</think>\\n\\nfruit", ())
-    ('fruit', ())
+    >>> without_thoughts("<think>hm</think>\\n\\nfruit", ()), without_thoughts("<think>hm, fruit", ())
+    (('fruit', ()), ('', ()))
     """
     end = text.find("</think>")
-    if not text.lstrip().startswith("<think>") or end < 0:
+    if not text.lstrip().startswith("<think>"):
         return text, tokens
+    if end < 0:
+        return "", ()
     answer_text = text[end + len("</think>") :].lstrip()
     dropped = len(text) - len(answer_text)
     starts = accumulate((len(token.token) for token in tokens), initial=0)
@@ -103,12 +122,25 @@ def without_thoughts(text: str, tokens: tuple[TokenLogprobs, ...]) -> tuple[str,
 
 def usage(value: dict[str, Any], request: Request) -> Usage:
     """Tokens as the endpoint counts them; a quarter of the characters where it does not."""
-    counts = value.get("usage")
-    if not counts:
-        characters = len(request.prompt) + sum(len(message.content) for message in request.messages)
-        return Usage(characters // 4 + 1, 0, request.max_tokens)
-    details = counts.get("prompt_tokens_details") or {}
-    return Usage(int(counts["prompt_tokens"]), int(details.get("cached_tokens") or 0), int(counts.get("completion_tokens") or 0))
+    counts = mapping(value.get("usage"))
+    details = mapping(counts.get("prompt_tokens_details"))
+    prompt, completion = whole(counts.get("prompt_tokens")), whole(counts.get("completion_tokens"))
+    if prompt is None:
+        prompt = (len(request.prompt) + sum(len(message.content) for message in request.messages)) // 4 + 1
+        completion = request.max_tokens if completion is None else completion
+    # DeepSeek has a name of its own.
+    cached = whole(details.get("cached_tokens")) or whole(counts.get("prompt_cache_hit_tokens")) or 0
+    return Usage(prompt, min(cached, prompt), completion or 0)
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The value, or nothing where it is none: an answer that was paid for is not thrown away for how its tokens are counted."""
+    return value if isinstance(value, dict) else {}
+
+
+def whole(number: Any) -> int | None:
+    """A count; None for what is none."""
+    return int(number) if isinstance(number, int | float) and math.isfinite(number) and number >= 0 else None
 
 
 def generated(logprobs: dict[str, Any] | None) -> tuple[TokenLogprobs, ...]:
@@ -144,10 +176,10 @@ def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
         found = list(prompt_positions(choice["prompt_logprobs"]))
     places = standing(request, [token for token, _ in found])
     if places is None:
-        return failure(Status.UNPARSABLE, "the endpoint did not echo the prompt with log-probabilities")
+        return PaidError(Status.UNPARSABLE, "the endpoint did not echo the prompt with log-probabilities", used)
     tokens = tuple(TokenLogprobs(found[index][0][into:], after(found[index][1], found[index][0][:into])) for index, into in places)
     if not all(token.alternatives for token in tokens):
-        return failure(Status.UNPARSABLE, "the endpoint echoed the prompt without alternatives")
+        return PaidError(Status.UNPARSABLE, "the endpoint echoed the prompt without alternatives", used)
     return Reply("", "stop", tokens, used)
 
 

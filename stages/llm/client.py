@@ -19,9 +19,10 @@ from stages import machine
 from stages.command import die_with_parent
 from stages.errors import ProviderError, UserError
 from stages.llm.cache import Cache, Kept, cache_file
+from stages.llm.capabilities import remembered
 from stages.llm.drive import Arrived
 from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request
+from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
 from stages.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
 from stages.params import ModelParams
 
@@ -44,8 +45,8 @@ class Provider(Protocol):
         """Call `arrived` once for each request; only ProviderError becomes an answer."""
         ...
 
-    def offers(self, capability: Capability) -> bool:
-        """Whether the model can do this."""
+    def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
+        """Whether the model can do this; `paid` is told what finding out has cost."""
         ...
 
     def close(self) -> None:
@@ -77,7 +78,7 @@ class Together:
             for offset, answer in enumerate(answers):
                 arrived(start + offset, answer, seconds)
 
-    def offers(self, capability: Capability) -> bool:
+    def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
         """What the params name; a model in this process can do everything but follow a schema."""
         return capability in self.capabilities if self.capabilities is not None else capability != "json_schema"
 
@@ -109,7 +110,16 @@ class CachedClient:
         """What the params name, else what the provider says or finds out."""
         if self.model.capabilities is not None:
             return capability in self.model.capabilities
-        return self.opened().offers(capability)
+        if self.model.provider == "openai" and not self.refresh and (known := remembered(self.cache, self.model, capability)) is not None:
+            return known
+        return self.opened().offers(capability, self.paid)
+
+    def paid(self, usage: Usage, share: float = 1.0) -> float:
+        """Add to the tally; the price in US dollars, of which a share is to pay."""
+        usd = share * cost_usd(usage, self.model.price)
+        self.tally.paid = total(self.tally.paid, usage)
+        self.tally.cost_usd += usd
+        return usd
 
     def ask(self, requests: list[Request], title: str) -> list[Answer]:
         """Answers in the order of the questions. Each arrives in the cache before the next is looked at."""
@@ -146,11 +156,9 @@ class CachedClient:
 
         def arrived(index: int, answer: Answer, seconds: float) -> None:
             known[keys[index]] = answer
-            usd = self.price_share * cost_usd(used(answer), self.model.price)
+            usd = self.paid(used(answer), self.price_share)
             if isinstance(answer, Reply | PaidError):
                 self.cache.keep(keys[index], Kept(self.name, answer, usd, seconds), replace=self.refresh)
-            self.tally.paid = total(self.tally.paid, used(answer))
-            self.tally.cost_usd += usd
             bar.update()
 
         if any(request.echo for request in missing.values()) and not self.offers("echo"):

@@ -111,16 +111,16 @@ class Driver:
                 return
             try:
                 found, seconds = await self.one(transport, request)
+                if found is None:
+                    return
+                arrived(index, found, seconds)
             except UserError as error:
                 self.failure, self.stopping = self.failure or error, True
                 return
-            if found is None:
-                return
-            arrived(index, found, seconds)
 
     async def one(self, transport: Transport, request: Request) -> tuple[Answer | None, float]:
         """One request's answer and the seconds of its last try; None where the stage stops first."""
-        began, tries = time.monotonic(), 0
+        began, tries, complaints = time.monotonic(), 0, 0
         while not self.stopping:
             said, seconds = await self.attempt(transport, request)
             if said.answer is not None:
@@ -134,8 +134,9 @@ class Driver:
             if problem.what == "stop":
                 raise StoppedError(self.told(problem.message), problem.status)
             tries += not problem.limited
+            complaints += problem.limited
             self.check_reachable(said, tries)
-            wait = backoff_s(tries, problem.after_s, self.dice)
+            wait = backoff_s(tries + complaints, problem.after_s, self.dice)
             if tries >= TRIES or time.monotonic() + wait - began > self.retry_s:
                 return self.given_up(problem), seconds
             if problem.limited:

@@ -39,8 +39,12 @@ class Endpoint:
 
 
 def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
-    """The endpoint of a model; UserError names the variable that is missing or wrong. Who asks nothing needs no key."""
-    base_url_from, key_from = model.base_url_from or "OPENAI_BASE_URL", model.key_from or "OPENAI_API_KEY"
+    """The endpoint of a model; UserError names the variable that is missing or wrong. Who asks nothing needs no key.
+
+    An endpoint of its own never gets the key that is meant for another.
+    """
+    base_url_from = model.base_url_from or "OPENAI_BASE_URL"
+    key_from = model.key_from or ("" if model.base_url_from else "OPENAI_API_KEY")
     base_url = os.environ.get(base_url_from, "").strip()
     if not base_url and model.base_url_from:
         raise UserError(f"{base_url_from} is not set; it must hold the address of {model.name}, such as http://localhost:8000/v1")
@@ -56,7 +60,7 @@ def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
         raise UserError(
             f"{base_url_from} holds a user, a password or a query; an endpoint takes a path and a key, put the key into {key_from}"
         )
-    key = os.environ.get(key_from, "").strip()
+    key = os.environ.get(key_from, "").strip() if key_from else ""
     if need_key and not key and (model.key_from or base_url == OPENAI):
         raise UserError(
             f"{key_from} is not set; put the key for {Endpoint(base_url, '', '', '').shown} into it (it is never written anywhere)"
@@ -64,4 +68,4 @@ def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UserError(f"{key_from} holds a blank, a line break or a character that no key has; copy the key again")
     # A server of one's own often wants no key, but the header has to hold something.
-    return Endpoint(base_url, key or "none", key_from, base_url_from)
+    return Endpoint(base_url, key or "none", key_from or "models.{name}.key_from, which names no variable", base_url_from)

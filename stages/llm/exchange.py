@@ -1,6 +1,8 @@
 """Replies as JSONL, so that a colleague or CI can rerun without a key: a header line with the schema, then a line per reply.
 
-{"schema": "neurogloss.replies", "version": 1}
+The header says, too, what the models were found to offer, since that decides how they are asked; where they were asked, it does not say.
+
+{"schema": "neurogloss.replies", "version": 2, "offers": {model: {capability: true or false}}}
 {"key": sha256 of the request, "model", "status", "reply": {...}, "prompt", "cached_prompt", "completion", "cost_usd", "seconds"}
 """
 
@@ -9,15 +11,18 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from stages.artifacts.files import written
 from stages.artifacts.status import Status
 from stages.errors import UserError
 from stages.llm.cache import COLUMNS, Cache, Kept, from_row, to_row
+from stages.llm.capabilities import IMPORTED, Known
+from stages.llm.request import Capability
 
-SCHEMA, VERSION = "neurogloss.replies", 1
+SCHEMA, VERSION = "neurogloss.replies", 2
 NAMES = COLUMNS.split(", ")
+CAPABILITIES = get_args(Capability)
 NUMBERS = ("prompt", "cached_prompt", "completion", "cost_usd", "seconds")
 
 
@@ -32,7 +37,7 @@ def export_replies(cache: Cache, path: Path) -> int:
     """Write every reply, in the order of the keys; the number of them."""
     count = 0
     with written(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps({"schema": SCHEMA, "version": VERSION}) + "\n")
+        file.write(json.dumps({"schema": SCHEMA, "version": VERSION, "offers": offers(cache)}) + "\n")
         for key, kept in cache.rows():
             count += 1
             row = dict(zip(NAMES, to_row(kept), strict=True))
@@ -42,20 +47,32 @@ def export_replies(cache: Cache, path: Path) -> int:
 
 def import_replies(cache: Cache, path: Path) -> Imported:
     """Add the replies of a file: all of them, or none where a line is wrong. What is known stays."""
-    read = list(checked(path))
+    found: dict[tuple[str, str], bool] = {}
+    read = list(checked(path, found))
     added = cache.keep_all(read)
+    for (model, capability), offered in found.items():
+        Known(cache, IMPORTED, model).learn(capability, offered)
     return Imported(added, len(read) - added)
 
 
-def checked(path: Path) -> Iterator[tuple[str, Kept]]:
-    """The replies of a file; UserError with the line that is none."""
+def offers(cache: Cache) -> dict[str, dict[str, bool]]:
+    """What is known of each model, by its name at the endpoint; where endpoints differ, what the last one asked said."""
+    found: dict[str, dict[str, bool]] = {}
+    for model, capability, offered in cache.run("SELECT model, capability, offered FROM endpoints ORDER BY rowid"):
+        if capability in CAPABILITIES:
+            found.setdefault(model, {})[capability] = bool(offered)
+    return {model: dict(sorted(found[model].items())) for model in sorted(found)}
+
+
+def checked(path: Path, offered: dict[tuple[str, str], bool]) -> Iterator[tuple[str, Kept]]:
+    """The replies of a file, and in `offered` what its header says; UserError with the line that is none."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 try:
                     value = json.loads(line)
                     if number == 1:
-                        check_header(value, path)
+                        offered.update(read_header(value, path))
                     else:
                         yield reply(value)
                 except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -68,10 +85,14 @@ def checked(path: Path) -> Iterator[tuple[str, Kept]]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def check_header(value: Any, path: Path) -> None:
-    """UserError unless the first line is the header."""
+def read_header(value: Any, path: Path) -> dict[tuple[str, str], bool]:
+    """What the models offer; UserError unless the first line is the header."""
     if not isinstance(value, dict) or (value.get("schema"), value.get("version")) != (SCHEMA, VERSION):
         raise UserError(f"{path} does not begin with {SCHEMA} version {VERSION}; expected what `neurogloss cache export` writes")
+    found = {(model, capability): said for model, by_name in value["offers"].items() for capability, said in by_name.items()}
+    if not all(capability in CAPABILITIES and isinstance(said, bool) for (_, capability), said in found.items()):
+        raise ValueError("what a model offers is unknown")
+    return found
 
 
 def reply(value: dict[str, Any]) -> tuple[str, Kept]:

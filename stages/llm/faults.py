@@ -17,6 +17,13 @@ TOO_LONG = re.compile(
 )
 REFUSED = re.compile(r"content[_ ]?(filter|policy|management)|flagged|safety", re.I)
 QUOTA = re.compile(r"insufficient[_ ](quota|funds|balance|credits)|billing|exceeded your current quota|credit balance", re.I)
+RETRY_IN = re.compile(r"(?:retry|try again) in (\d[\w.]*)(?: (second|minute|hour|day))?", re.I)
+"""A wait that stands in the message only, as Gemini's and OpenAI's do."""
+FORMS = {
+    "max_completion_tokens": re.compile(r"max_completion_tokens\W*instead", re.I),
+    "own_temperature": re.compile(r"temperature.*(not support|unsupported|only the default)|(not support|unsupported).*temperature", re.I),
+}
+"""Forms of a request that an endpoint can ask for, by its complaint: newer OpenAI models refuse `max_tokens` and any temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Fault:
     """It is the rate limit (429): counts against the time for retries, not against their number."""
     status: int = 0
     """Of HTTP."""
+    form: str = ""
+    """One of FORMS, where it is `again`."""
 
 
 def fault(status: int, headers: Mapping[str, str], text: str) -> Fault | None:
@@ -41,14 +50,18 @@ def fault(status: int, headers: Mapping[str, str], text: str) -> Fault | None:
         return unusable(text, headers)
     message, code = complaint(text)
     said = f"HTTP {status}: {message.rstrip(' .') or code or 'no reason given'}"
-    if status == 402 or QUOTA.search(f"{code} {message}"):
+    after_s = wait_s(headers)
+    if after_s is None and (told := RETRY_IN.search(message)):
+        after_s = seconds_of(told[1].rstrip(".") + (told[2] or "")[:1])
+    # Who says when to come back means a limit per minute or day, whatever else the message says of quotas and billing.
+    if status == 402 or QUOTA.search(code) or (after_s is None and QUOTA.search(message)):
         return Fault(
             "stop", f"{said}; the quota or the credit is used up: add credit and run again, what was answered is kept", status=status
         )
     if status in RETRY or (status >= 500 and status != 501):
-        return Fault("retry", said, wait_s(headers), status == 429, status)
-    if status in (400, 422) and "max_completion_tokens" in message:
-        return Fault("again", said, status=status)
+        return Fault("retry", said, after_s, status == 429, status)
+    if status in (400, 422) and (form := next((name for name, complaint in FORMS.items() if complaint.search(message)), "")):
+        return Fault("again", said, status=status, form=form)
     if status in (400, 413, 422) and (status == 413 or TOO_LONG.search(f"{code} {message}")):
         return Fault("too_long", said, status=status)
     if status in (400, 403, 422) and REFUSED.search(f"{code} {message}"):
@@ -91,11 +104,15 @@ def complaint(text: str) -> tuple[str, str]:
     ('no', 'bad t')
     >>> complaint('{"detail": "Not Found"}')
     ('Not Found', '')
+    >>> complaint('[{"error": {"message": "slow down", "code": 429}}]')
+    ('slow down', '429')
     """
     try:
         value: Any = json.loads(text)
     except ValueError:
         return ("a web page" if text.lstrip().startswith("<") else text[:200]), ""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if not isinstance(value, dict):
         return text[:200], ""
     error = value.get("error", value)
@@ -103,7 +120,7 @@ def complaint(text: str) -> tuple[str, str]:
         return str(error)[:500], ""
     message = error.get("message") or error.get("detail") or error.get("msg") or ""
     codes = [str(error[key]) for key in ("code", "type") if error.get(key)]
-    return (message if isinstance(message, str) else json.dumps(message))[:500], " ".join(codes)
+    return (message if isinstance(message, str) else json.dumps(message))[:1000], " ".join(codes)
 
 
 def wait_s(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -23,6 +23,6 @@ def holdings_table(cache: Cache) -> list[Table | str]:
     if known:
         endpoints = Table("endpoint", "model", "capability", "offered")
         for base_url, model, capability, offered in known:
-            endpoints.add_row(base_url, model, capability, "yes" if offered else "no")
+            endpoints.add_row(base_url or "imported", model, capability, "yes" if offered else "no")
         parts.append(endpoints)
     return parts

@@ -9,15 +9,19 @@ from collections.abc import AsyncIterator, Mapping
 from stages.llm.faults import seconds_of
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
+BELIEVED = 3
 AHEAD = 1.5
 """Seconds before a limit refills that are waited at most on the word of a header alone."""
 
 
 def backoff_s(tries: int, asked_s: float | None, dice: random.Random) -> float:
-    """Seconds until the next try: what the server asks, else doubling from half a second, with jitter so that requests spread out."""
-    if asked_s is not None:
-        return asked_s + dice.uniform(0, 0.05 * asked_s + 0.02)
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries, 10)) * dice.uniform(0.5, 1.0)
+    """Seconds until the next try: what the server asks, else doubling from half a second, with jitter so that requests spread out.
+
+    A server that asks for a short wait again and again is not believed for ever: after some tries the wait doubles all the same.
+    """
+    doubled = tries if asked_s is None else tries - BELIEVED
+    own = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(doubled, 10)) * dice.uniform(0.5, 1.0) if doubled >= 0 else 0.0
+    return own if asked_s is None else max(own, asked_s + dice.uniform(0, 0.05 * asked_s + 0.02))
 
 
 class Pace:

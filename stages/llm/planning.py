@@ -10,8 +10,7 @@ from tqdm import tqdm
 from stages import machine
 from stages.artifacts.status import Status
 from stages.llm.cache import Cache
-from stages.llm.capabilities import Known
-from stages.llm.endpoint import endpoint
+from stages.llm.capabilities import remembered
 from stages.llm.request import Answer, Capability, Client, Reply, Request, failure
 from stages.llm.tokens import TokenCounter, counter
 from stages.llm.usage import BATCH_PRICE, worst_usd
@@ -62,7 +61,7 @@ class PlanningClient:
             return capability in self.params.capabilities
         if self.params.provider != "openai":
             return capability != "json_schema"
-        known = Known(self.cache, endpoint(self.params, need_key=False).shown, self.params.name).says(capability)
+        known = remembered(self.cache, self.params, capability)
         if known is None:
             self.plan.notes.append(f"whether {self.params.name} offers {capability} is not known yet; taken to be so")
         return known is not False

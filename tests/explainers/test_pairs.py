@@ -182,7 +182,9 @@ def test_a_silent_neuron_is_never_asked_about(recordings: Recordings) -> None:
 
 def test_the_name_of_the_model_in_a_request_tells_weights_apart() -> None:
     keys = set()
-    for change in ({}, {"sha256": "0"}, {"revision": "x"}, {"dtype": "bfloat16"}, {"name": "other"}, {"provider": "openai"}):
+    local = ({}, {"sha256": "0"}, {"revision": "x"}, {"dtype": "bfloat16"}, {"name": "other"})
+    remote = ({"provider": "openai"}, {"provider": "openai", "base_url_from": "MINE"}, {"provider": "openai", "base_url_from": "YOURS"})
+    for change in (*local, *remote):
         changed = PARAMS.models["smollm2"].model_copy(update=change)
         keys.add((changed.provider, model_id(changed)))
-    assert len(keys) == 6
+    assert len(keys) == 8

@@ -7,10 +7,11 @@ from stages.llm.cache import Cache
 from stages.llm.client import open_client
 from stages.llm.providers.openai_batch import Batches
 from stages.llm.request import Answer, Reply
-from stages.llm.usage import read_usage
+from stages.llm.tokens import ESTIMATE
+from stages.llm.usage import BATCH_PRICE, read_usage, worst_usd
 from tests.llm.asking import model, question, questions
 from tests.llm.batches import BatchServer
-from tests.llm.server import Call, Play, Server
+from tests.llm.server import Call, Play, Server, always, error
 
 
 @pytest.fixture(autouse=True)
@@ -69,13 +70,14 @@ def test_a_run_that_ended_while_waiting_collects_its_batch(ask, monkeypatch: pyt
         assert all(isinstance(answer, Reply) for answer in answers)
         assert server.made().count("/v1/batches") == 2
         assert [len(server.files[batch["input_file_id"]].splitlines()) for batch in server.batches.values()] == [3, 1]
-    assert not cache.run("SELECT id FROM batches")
+    assert not cache.run("SELECT id FROM batches WHERE requests != '[]'")
 
 
 def test_a_batch_made_just_before_the_end_is_found_again(ask, cache: Cache) -> None:  # type: ignore[no-untyped-def]
     with BatchServer() as server:
         ask(server, questions(3))
         cache.change("DELETE FROM replies")
+        cache.change("DELETE FROM batches")
         assert all(isinstance(answer, Reply) for answer in ask(server, questions(3)))
         assert server.made().count("/v1/batches") == 1
 
@@ -115,7 +117,52 @@ def test_single_failures_have_their_statuses(ask) -> None:  # type: ignore[no-un
 def test_a_batch_that_fails_as_a_whole_is_one_line(ask, cache: Cache) -> None:  # type: ignore[no-untyped-def]
     with BatchServer(ends="failed") as server, pytest.raises(UserError, match="batch batch_0: line 1: no such model"):
         ask(server, questions(2))
-    assert not cache.run("SELECT id FROM batches")
+    assert not cache.run("SELECT id FROM batches WHERE requests != '[]'")
+
+
+def test_a_batch_that_answered_nothing_is_not_found_again(ask) -> None:  # type: ignore[no-untyped-def]
+    with BatchServer(broken={0: (500, "oops"), 1: (500, "oops")}) as server:
+        assert all(isinstance(answer, ProviderError) for answer in ask(server, questions(2)))
+        server.broken = {}
+        assert all(isinstance(answer, Reply) for answer in ask(server, questions(2)))
+        assert len(server.batches) == 2
+
+
+def test_a_batch_in_a_form_that_the_model_refuses_is_sent_again_in_the_other(ask) -> None:  # type: ignore[no-untyped-def]
+    complaint = (400, "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+    with BatchServer(broken=dict.fromkeys(range(3), complaint)) as server:
+
+        def plays(number: int, call: Call) -> None:
+            if len(server.batches) == 1 and call.method == "POST":
+                server.broken = {}
+
+        server.plays = plays
+        assert all(isinstance(answer, Reply) for answer in ask(server, questions(3)))
+        assert ["max_completion_tokens" in text for text in server.files.values() if "custom_id" in text and "body" in text][:2] == [
+            False,
+            True,
+        ]
+        server.broken = dict.fromkeys(range(2), complaint)
+        server.plays = lambda number, call: None
+        answers = ask(server, [question("other"), question("one more")])
+        assert [answer.status for answer in answers if isinstance(answer, ProviderError)] == ["unanswered"] * 2
+
+
+def test_an_endpoint_without_batches_says_so(ask) -> None:  # type: ignore[no-untyped-def]
+    with (
+        Server(always(error(404, "Not Found"))) as server,
+        pytest.raises(UserError, match="has no batch API .HTTP 404.; run without BATCH=1"),
+    ):
+        ask(server, questions(2))
+
+
+def test_two_batches_that_the_budget_holds_only_one_after_the_other_are_both_answered(ask, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    asked = [question("one"), question("", messages=(), prompt="the\tunknown\n", echo="unknown", max_tokens=0)]
+    worst = [BATCH_PRICE * worst_usd(ESTIMATE.bound(request), request.max_tokens, model().price) for request in asked]
+    monkeypatch.setenv("NEUROGLOSS_BUDGET_USD", str(1.1 * max(worst)))
+    with BatchServer() as server:
+        assert all(isinstance(answer, Reply) for answer in ask(server, asked))
+        assert len(server.batches) == 2
 
 
 def test_a_budget_holds_for_a_batch(ask, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

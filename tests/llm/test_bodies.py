@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stages.errors import ProviderError
 from stages.llm.bodies import MOST_LOGPROBS, MalformedError, answer, body
-from stages.llm.request import Reply, Request, TokenLogprobs, Usage
+from stages.llm.request import PaidError, Reply, Request, TokenLogprobs, Usage
 from tests.llm.asking import question
 
 ECHO = "unknown"
@@ -131,10 +131,38 @@ def test_completions_give_alternatives_in_either_form() -> None:
         assert found.tokens[0].alternatives == {"5": -1.0, "6": -2.0}
 
 
-def test_missing_log_probabilities_are_a_status_not_an_empty_list() -> None:
+def test_an_answer_without_the_log_probabilities_asked_for_was_paid_and_can_be_read() -> None:
     found = answer(question("x", top_logprobs=2), completion({"message": {"content": "5"}}))
-    assert isinstance(found, ProviderError)
-    assert found.status == "unparsable"
+    assert found == Reply("5", usage=Usage(9, 0, 2))
+
+
+def test_an_endpoint_that_did_not_echo_is_paid_all_the_same() -> None:
+    found = answer(echo("a\tunknown\n"), completion({"text": "x"}))
+    assert isinstance(found, PaidError)
+    assert (found.status, found.usage) == ("unparsable", Usage(9, 0, 2))
+
+
+def test_an_answer_in_parts_is_read_without_its_thoughts() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "words for "},
+        {"type": "text", "text": "boats"},
+    ]
+    found = answer(question("x"), completion({"message": {"content": parts}}))
+    assert isinstance(found, Reply)
+    assert found.text == "words for boats"
+
+
+def test_thoughts_that_never_end_are_no_answer() -> None:
+    found = answer(question("x"), completion({"message": {"content": "<think>The neuron responds to. Hm"}, "finish_reason": "length"}))
+    assert isinstance(found, Reply)
+    assert (found.text, found.finish_reason) == ("", "length")
+
+
+@pytest.mark.parametrize("counts", [None, [], "9", {}, {"prompt_tokens": None}, {"prompt_tokens": -1}, {"prompt_tokens": math.nan}])
+def test_an_answer_is_not_thrown_away_for_how_its_tokens_are_counted(counts: Any) -> None:
+    found = answer(question("x" * 400), {"choices": [{"message": {"content": "5"}}], "usage": counts})
+    assert found == Reply("5", usage=Usage(101, 0, 20))
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
@@ -147,6 +175,8 @@ def test_what_the_provider_read_from_its_prefix_cache_is_counted() -> None:
     value = completion({"message": {"content": "5"}})
     value["usage"]["prompt_tokens_details"] = {"cached_tokens": 7}
     assert answer(question("x"), value) == Reply("5", usage=Usage(9, 7, 2))
+    value["usage"] = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 6}
+    assert answer(question("x"), value) == Reply("5", usage=Usage(9, 6, 2))
 
 
 def test_a_server_that_counts_nothing_is_counted_for() -> None:

@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import pytest
 
 from stages.errors import UserError
+from stages.llm.cache import Cache, cache_file
 from stages.llm.client import open_client
+from stages.llm.exchange import export_replies, import_replies
 from stages.llm.request import Capability
+from stages.llm.usage import read_usage
 from tests.llm.asking import model, question
-from tests.llm.server import Call, Play, Server, always, chat
+from tests.llm.server import Call, Play, Server, always, chat, error
 
 ALL: tuple[Capability, ...] = ("echo", "top_logprobs", "json_schema")
 
@@ -58,6 +63,80 @@ def test_a_fault_is_not_taken_for_a_no(play: str, message: str, monkeypatch: pyt
         offered(server, monkeypatch)
     with Server() as server:
         assert offered(server, monkeypatch)[0]
+
+
+def test_a_model_that_may_not_tell_its_log_probabilities_does_not_offer_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plays(number: int, call: Call) -> Play | None:
+        refusal = error(403, "You are not allowed to request logprobs from this model")
+        return refusal if "logprobs" in call.body else None
+
+    with Server(plays) as server:
+        assert offered(server, monkeypatch) == [False, False, False]
+
+
+@pytest.mark.parametrize("capability", ["top_logprobs", "json_schema"])
+def test_a_model_that_thinks_first_is_given_room_before_it_is_judged(capability: Capability, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plays(number: int, call: Call) -> Play:
+        if call.body["max_tokens"] < 500:
+            return Play(200, chat("", {"messages": []}, "length"))
+        return Play(200, chat('{"colour": "blue"}', call.body))
+
+    with Server(plays) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model()) as client:
+            assert client.offers(capability)
+        assert len(server.calls) == 2
+
+
+def test_finding_out_is_paid_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model(), stage="explain") as client:
+            assert client.offers("top_logprobs")
+    usage = read_usage("explain")
+    assert usage is not None
+    assert usage["paid"]["prompt"] > 0
+    assert usage["cost_usd"] > 0
+
+
+def test_what_is_known_needs_no_key_and_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server() as server:
+        assert offered(server, monkeypatch) == [True, True, False]
+        monkeypatch.delenv("OPENAI_API_KEY")
+        assert offered(server, monkeypatch) == [True, True, False]
+        assert len(server.calls) == 3
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    with open_client("gpt", model()) as client:
+        assert [client.offers(capability) for capability in ALL] == [True, True, False]
+
+
+def test_who_asks_anew_finds_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(echoes=False) as server:
+        assert offered(server, monkeypatch)[0] is False
+        server.echoes = True
+        assert offered(server, monkeypatch)[0] is False
+        monkeypatch.setenv("REFRESH", "1")
+        assert offered(server, monkeypatch)[0] is True
+
+
+def test_what_an_import_says_holds_only_where_the_endpoint_cannot_be_asked(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server() as server:
+        assert offered(server, monkeypatch) == [True, True, False]
+    export_replies(cache, tmp_path / "replies.jsonl")
+    assert "127.0.0.1" not in (tmp_path / "replies.jsonl").read_text(encoding="utf-8")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "elsewhere"))
+    import_replies(Cache(cache_file()), tmp_path / "replies.jsonl")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with open_client("gpt", model()) as client:
+        assert [client.offers(capability) for capability in ALL] == [True, True, False]
+    with open_client("gpt", model(name="another")) as client, pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
+        client.offers("echo")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
+    with Server(echoes=False) as server:
+        assert offered(server, monkeypatch)[0] is False
 
 
 def test_the_params_have_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -51,7 +52,7 @@ class Shuffled:
         for index in order:
             arrived(index, Reply(requests[index].messages[0].content), 0.0)
 
-    def offers(self, capability: Capability) -> bool:
+    def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
         return False
 
     def close(self) -> None: ...

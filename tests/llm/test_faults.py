@@ -43,6 +43,22 @@ def test_any_header_is_a_wait_or_none(text: str) -> None:
         assert found is None or found >= 0
 
 
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached. Please try again in 1m2.5s. Visit", 62.5),
+        ("Please retry in 17.30897372s.", 17.308974),
+        ("try again in 34ms", 0.034),
+        ("Please try again in 2 minutes", 120),
+        ("slow down", None),
+    ],
+)
+def test_a_wait_that_stands_in_the_message_only_is_read(message: str, seconds: float | None) -> None:
+    found = fault(429, {}, json.dumps({"error": {"message": message}}))
+    assert found is not None
+    assert (found.what, found.after_s) == ("retry", seconds)
+
+
 def test_retry_after_may_be_a_date() -> None:
     now = time.time()
     assert wait_s({"retry-after": email.utils.formatdate(now + 30, usegmt=True)}, now) == pytest.approx(30, abs=1)
@@ -55,7 +71,21 @@ def test_retry_after_may_be_a_date() -> None:
         (400, '{"error": {"message": "x", "code": "context_length_exceeded"}}', "too_long"),
         (400, '{"object": "error", "message": "This model\'s maximum context length is 2048 tokens. However, you requested"}', "too_long"),
         (400, '{"error": {"message": "the request exceeds the available context size, try increasing it"}}', "too_long"),
+        (
+            400,
+            '{"error": {"message": "\'max_tokens\' or \'max_completion_tokens\' is too large. This model\'s maximum context length is"}}',
+            "too_long",
+        ),
         (413, "", "too_long"),
+        (400, '{"error": {"message": "\'max_tokens\' is not supported with this model. Use \'max_completion_tokens\' instead."}}', "again"),
+        (
+            400,
+            '{"error": {"message": "\'temperature\' does not support 0 with this model. Only the default (1) value is supported."}}',
+            "again",
+        ),
+        (400, '{"error": {"message": "\'temperature\' must be at most 2", "code": "invalid_value"}}', "stop"),
+        (429, '[{"error": {"code": 429, "message": "You exceeded your current quota, check billing. Please retry in 17.3s."}}]', "retry"),
+        (429, '[{"error": {"code": 429, "message": "You exceeded your current quota, check billing."}}]', "stop"),
         (400, '{"error": {"message": "The response was filtered", "code": "content_filter"}}', "refused"),
         (400, '{"error": {"message": "bad"}}', "stop"),
         (402, "", "stop"),
@@ -82,7 +112,13 @@ def test_what_an_answer_means(status: int, text: str, what: str) -> None:
 def test_the_wait_is_never_shorter_than_asked_and_bounded(tries: int, asked: float | None, seed: int) -> None:
     wait = backoff_s(tries, asked, random.Random(seed))
     assert wait >= (asked or 0)
-    assert wait <= (60 if asked is None else 1.05 * asked + 0.02)
+    assert wait <= (60 if asked is None else max(1.05 * asked + 0.02, 60 if tries >= 3 else 0))
+
+
+def test_a_server_that_asks_for_no_wait_again_and_again_is_not_hammered() -> None:
+    waits = [backoff_s(tries, 0.0, random.Random(tries)) for tries in range(1, 12)]
+    assert max(waits[:2]) < 0.1
+    assert sum(waits) > 60
 
 
 @given(st.dictionaries(st.sampled_from([f"x-ratelimit-{a}-tokens" for a in ("limit", "remaining", "reset")]), texts), st.integers(1, 99))

@@ -1,6 +1,7 @@
 """The provider against a real HTTP server on loopback."""
 
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -157,8 +158,21 @@ def test_a_dead_endpoint_ends_the_stage(ask: Callable[..., list[Answer]]) -> Non
 def test_an_unreachable_host_is_one_line(ask: Callable[..., list[Answer]]) -> None:
     with Server() as server:
         pass
-    with pytest.raises(UserError, match="cannot be reached.*is the server running, and is OPENAI_BASE_URL right"):
+    with pytest.raises(UserError, match="cannot be reached, nothing listens there: is the server running, and is OPENAI_BASE_URL right"):
         ask(server, questions(3))
+
+
+def test_a_name_that_nobody_knows_is_one_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*arguments: object, **more: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://no-such-host.invalid/v1")
+    with (
+        pytest.raises(UserError, match="no-such-host.*cannot be reached, Name or service not known"),
+        open_client("gpt", model()) as client,
+    ):
+        client.ask(questions(3), "")
 
 
 def test_retry_after_holds_everyone(ask: Callable[..., list[Answer]]) -> None:
@@ -207,12 +221,28 @@ def test_a_model_that_wants_its_limit_called_otherwise_gets_it(ask: Callable[...
     def plays(number: int, call: Call) -> Play | None:
         return Play(400, f'{{"error": {{"message": "{complaint}"}}}}') if "max_tokens" in call.body else None
 
-    with Server(plays) as server:
-        assert answered(ask(server, questions(1))) == 1
+    with Server(plays, delay=0.02) as server:
+        # Many at once: the complaints of those under way come after the first one was understood.
+        assert answered(ask(server, questions(40))) == 40
         assert answered(ask(server, [question("another")])) == 1
-        assert ["max_tokens" in call.body for call in server.calls] == [True, False, False]
+        assert sum("max_tokens" in call.body for call in server.calls) == 16
     with Server(always(Play(400, f'{{"error": {{"message": "{complaint}"}}}}'))) as server, pytest.raises(UserError, match="HTTP 400"):
         ask(server, [question("a third")])
+
+
+def test_a_model_that_takes_no_temperature_is_asked_without_one_and_says_so(
+    ask: Callable[..., list[Answer]], caplog: pytest.LogCaptureFixture
+) -> None:
+    complaint = "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported."
+
+    def plays(number: int, call: Call) -> Play | None:
+        return Play(400, f'{{"error": {{"message": "{complaint}"}}}}') if "temperature" in call.body else None
+
+    with Server(plays, delay=0.02) as server:
+        assert answered(ask(server, questions(20))) == 20
+        assert answered(ask(server, [question("another")])) == 1
+        assert len(server.calls) == 16 + 20 + 1
+    assert caplog.text.count("gpt-test takes no temperature") == 1
 
 
 def test_two_models_live_at_two_endpoints(ask: Callable[..., list[Answer]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,9 +250,20 @@ def test_two_models_live_at_two_endpoints(ask: Callable[..., list[Answer]], monk
         monkeypatch.setenv("SIMULATOR_URL", other.url)
         monkeypatch.setenv("SIMULATOR_KEY", "other-key")
         ask(one, questions(1))
-        ask(one, questions(2), base_url_from="SIMULATOR_URL", key_from="SIMULATOR_KEY")
+        ask(one, [question("another")], base_url_from="SIMULATOR_URL", key_from="SIMULATOR_KEY")
         assert (len(one.calls), len(other.calls)) == (1, 1)
         assert other.calls[0].headers["authorization"] == "Bearer other-key"
+        ask(one, [question("a third")], base_url_from="SIMULATOR_URL")
+        assert KEY not in other.calls[1].headers["authorization"]
+
+
+def test_an_endpoint_that_gets_no_key_and_wants_one_says_where_to_name_it(
+    ask: Callable[..., list[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(always("401")) as server:
+        monkeypatch.setenv("MINE", server.url)
+        with pytest.raises(UserError, match="check models.gpt.key_from, which names no variable"):
+            ask(server, questions(1), base_url_from="MINE")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stages.llm.bodies import without_thoughts
 from stages.llm.providers.local_prefixes import Place, Prefixes, common, copied
 from stages.llm.providers.local_text import Ids, Words
 from stages.llm.request import Reply, Request, TokenLogprobs, Usage
@@ -57,7 +58,8 @@ class Question:
     def reply(self, words: Words, shared: int) -> Reply:
         """The answer; its tokens where alternatives were asked for."""
         tokens = tuple(TokenLogprobs(words.piece(token), found) for token, found in zip(self.said, self.alternatives, strict=False))
-        return Reply(self.text, self.finish_reason, tokens, Usage(len(self.ids), shared, len(self.said)))
+        text, tokens = without_thoughts(self.text, tokens)
+        return Reply(text, self.finish_reason, tokens, Usage(len(self.ids), shared, len(self.said)))
 
 
 def generate(questions: list[Question], prefixes: Prefixes, words: Words, ends: frozenset[int], memory: int) -> list[Reply]:

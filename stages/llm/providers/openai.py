@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -19,13 +20,16 @@ from stages.llm.drive import Arrived, Driver, Said
 from stages.llm.endpoint import Endpoint, endpoint
 from stages.llm.faults import Fault, fault
 from stages.llm.providers.openai_batch import Batches
-from stages.llm.request import Answer, Capability, Request
+from stages.llm.request import Answer, Capability, Request, Usage
 from stages.llm.tokens import ESTIMATE, openai_counter
+from stages.llm.usage import used
 from stages.params import ModelParams
 
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
+Paid = Callable[[Usage], object]
+"""Told what a question cost that nobody asked but the provider itself."""
 
 
 class Connection:
@@ -44,13 +48,14 @@ class Connection:
 
     async def post(self, request: Request) -> Said:
         """Send one request once and read what comes back."""
-        value = body(request, self.model.name, self.limit_name())
+        forms = self.known.forms()
+        value = body(request, self.model.name, forms)
         try:
             # The library's limit is between two bytes; a trickle must end too.
             async with asyncio.timeout(self.timeout_s + CONNECT_S):
                 raw = await self.send(value)
         except openai.APIStatusError as error:
-            return self.refused(fault(error.status_code, error.response.headers, error.response.text))
+            return Said(self.learnt(fault(error.status_code, error.response.headers, error.response.text), forms))
         except (openai.APIConnectionError, TimeoutError) as error:
             return broken(error, self.timeout_s)
         return self.read(request, raw)
@@ -71,17 +76,13 @@ class Connection:
         except MalformedError as error:
             return Said(Fault("retry", str(error)), maybe_paid=True)
 
-    def limit_name(self) -> str:
-        """What this model calls the limit of its answer: newer OpenAI models refuse `max_tokens`, other servers know nothing else."""
-        return "max_completion_tokens" if self.known.says("max_completion_tokens") else "max_tokens"
-
-    def refused(self, problem: Fault | None) -> Said:
-        """A fault, with what it teaches about the endpoint."""
+    def learnt(self, problem: Fault | None, sent: frozenset[str]) -> Fault | None:
+        """A fault, with what it teaches about the endpoint. One that asks for the form in which the request was sent ends the stage."""
         if problem is not None and problem.what == "again":
-            if self.known.says("max_completion_tokens"):
-                return Said(replace(problem, what="stop"))
-            self.known.learn("max_completion_tokens", True)
-        return Said(problem)
+            if problem.form in sent:
+                return replace(problem, what="stop")
+            self.known.learn_form(problem.form)
+        return problem
 
 
 def broken(error: BaseException, timeout_s: float) -> Said:
@@ -89,12 +90,24 @@ def broken(error: BaseException, timeout_s: float) -> Said:
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
         chain.append(cause)
-    names = {type(link).__name__ for link in chain}
+    # By their bases, too: a name that nobody knows and a certificate that is wrong are connector errors of their own.
+    names = {base.__name__ for link in chain for base in type(link).__mro__}
     unreachable = bool(names & {"ConnectError", "ClientConnectorError", "ConnectionTimeoutError"})
     late = isinstance(error, openai.APITimeoutError | TimeoutError) and "ServerDisconnectedError" not in names
-    message = f"no answer within {timeout_s} s (NEUROGLOSS_TIMEOUT_S)" if late else f"the connection broke ({chain[-1]})"
-    message = f"no connection within {CONNECT_S:.0f} s" if late and unreachable else message
+    if unreachable:
+        # The library calls all of them a time-out; only one is.
+        message = f"no connection within {CONNECT_S:.0f} s" if "ConnectionTimeoutError" in names else reason(chain[-1])
+    else:
+        message = f"no answer within {timeout_s} s (NEUROGLOSS_TIMEOUT_S)" if late else f"the connection broke ({reason(chain[-1])})"
     return Said(Fault("retry", message), None, unreachable, not unreachable)
+
+
+def reason(error: BaseException) -> str:
+    """What the operating system says, without its numbers."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    return str(getattr(error, "strerror", None) or error) if number is not None else str(error) or type(error).__name__
 
 
 class OpenAIProvider:
@@ -106,6 +119,8 @@ class OpenAIProvider:
             logger.warning("models.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
         counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
         self.known = Known(cache, place.shown, model.name)
+        if machine.flag("REFRESH"):
+            self.known.offered = dict.fromkeys(self.known.forms(), True)
         self.driver = Driver(name, model, place, budget, counter)
         self.connection = Connection(model, place, self.known)
         self.connection.heard = self.driver.pace.answered
@@ -124,19 +139,20 @@ class OpenAIProvider:
         self.runner.run(self.driver.drive(self.connection, requests, arrived))
         self.driver.check()
 
-    def offers(self, capability: Capability) -> bool:
+    def offers(self, capability: Capability, paid: Paid) -> bool:
         """What the endpoint can do: known from before, else asked by one small question."""
         known = self.known.says(capability)
         if known is None:
-            known = probe(capability, self.ask_one, self.driver.name, self.driver.model.name)
+            known = probe(capability, partial(self.ask_one, paid), self.driver.name, self.driver.model.name)
             self.known.learn(capability, known)
             logger.info("%s at %s %s %s", self.driver.model.name, self.known.base_url, "offers" if known else "does not offer", capability)
         return known
 
-    def ask_one(self, request: Request) -> Answer:
+    def ask_one(self, paid: Paid, request: Request) -> Answer:
         """One answer; UserError as `answer_now` raises it."""
         found: list[Answer] = []
         self.answer_now([request], lambda index, said, seconds: found.append(said))
+        paid(used(found[0]))
         return found[0]
 
     def close(self) -> None:

@@ -36,7 +36,10 @@ DEAD = ("failed", "expired", "cancelled", "cancelling")
 ENDED = ("completed", *DEAD)
 MARK = "neurogloss"
 """Name of the metadata by which a batch is known."""
+NO_BATCHES = (404, 405, 501)
 Value = TypeVar("Value")
+Asked = dict[str, tuple[int, Request]]
+"""Requests by their keys, each with its position."""
 
 
 class Batches:
@@ -51,18 +54,36 @@ class Batches:
         """Worst case of each batch that this run sent, in US dollars."""
 
     async def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
-        """Collect what earlier runs sent, send the rest, and wait for all of it."""
+        """Collect what earlier runs sent, send the rest, and wait for all of it; once more where the endpoint asks for another form."""
         left = {request.key: (index, request) for index, request in enumerate(requests)}
-        waiting = self.remembered(set(left))
-        covered = {key for _, keys in waiting for key in keys}
-        for keys in portions({key: request for key, (_, request) in left.items() if key not in covered}, self.line):
-            waiting.append((await self.send([left[key][1] for key in keys]), keys))
         try:
-            for batch, keys in waiting:
-                await self.collect(batch, {key: left[key] for key in keys if key in left}, arrived)
+            again = await self.ask(left, arrived, last=False)
+            if again:
+                await self.ask(again, arrived, last=True)
         except (asyncio.CancelledError, KeyboardInterrupt):
             logger.warning("the batches go on without this run; run again with BATCH=1 to collect them")
             raise
+
+    async def ask(self, left: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Ask once; what the endpoint wants in another form, unless this is the last time."""
+        waiting = self.remembered(set(left))
+        covered = {key for _, keys in waiting for key in keys}
+        again: Asked = {}
+        for keys in portions({key: request for key, (_, request) in left.items() if key not in covered}, self.line):
+            requests = [left[key][1] for key in keys]
+            if not self.driver.budget.fits(self.worst_usd(requests)):
+                # What is under way may turn out cheaper than its worst case.
+                again |= await self.collect_all(waiting, left, arrived, last)
+                waiting = []
+            waiting.append((await self.send(requests), keys))
+        return again | await self.collect_all(waiting, left, arrived, last)
+
+    async def collect_all(self, waiting: list[tuple[str, list[str]]], left: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Collect batch after batch."""
+        again: Asked = {}
+        for batch, keys in waiting:
+            again |= await self.collect(batch, {key: left[key] for key in keys if key in left}, arrived, last)
+        return again
 
     def remembered(self, wanted: set[str]) -> list[tuple[str, list[str]]]:
         """Batches of earlier runs that hold some of these requests, with the keys of all of theirs."""
@@ -73,26 +94,37 @@ class Batches:
     def line(self, request: Request) -> bytes:
         """A request as a line of the file that is sent."""
         path = "/v1/chat/completions" if request.messages else "/v1/completions"
-        limit_name = "max_completion_tokens" if self.known.says("max_completion_tokens") else "max_tokens"
-        value = {"custom_id": request.key, "method": "POST", "url": path, "body": body(request, self.known.model, limit_name)}
+        value = {"custom_id": request.key, "method": "POST", "url": path, "body": body(request, self.known.model, self.known.forms())}
         return json.dumps(value).encode() + b"\n"
+
+    def worst_usd(self, requests: list[Request]) -> float:
+        """The most that a batch of these can cost."""
+        if self.driver.budget.limit_usd is None:
+            return 0.0
+        price, bound = self.driver.model.price, self.driver.counter.bound
+        return BATCH_PRICE * sum(worst_usd(bound(request), request.max_tokens, price) for request in requests)
 
     async def send(self, requests: list[Request]) -> str:
         """Make a batch, or find the one that an earlier run made of the same requests; its id, remembered."""
-        keys = [request.key for request in requests]
         # Whoever asks anew does not want an old batch found.
-        mark = hashlib.sha256("".join([*keys, str(time.time_ns()) if machine.flag("REFRESH") else ""]).encode()).hexdigest()
-        batch = await self.marked(mark) or await self.made(requests, mark)
+        anew = [str(time.time_ns()).encode()] if machine.flag("REFRESH") else []
+        mark = hashlib.sha256(b"".join([*map(self.line, requests), *anew])).hexdigest()
+        try:
+            batch = await self.marked(mark) or await self.made(requests, mark)
+        except StoppedError as error:
+            if error.status in NO_BATCHES:
+                raise StoppedError(
+                    f"{self.known.base_url} has no batch API (HTTP {error.status}); run without BATCH=1", error.status
+                ) from error
+            raise
         statement = "INSERT OR REPLACE INTO batches VALUES (?,?,?,?)"
-        self.cache.change(statement, (batch.id, self.known.base_url, self.known.model, json.dumps(keys)))
+        keys = json.dumps([request.key for request in requests])
+        self.cache.change(statement, (batch.id, self.known.base_url, self.known.model, keys))
         return str(batch.id)
 
     async def made(self, requests: list[Request], mark: str) -> Any:
         """A new batch, its worst case set aside from the budget."""
-        worst = 0.0
-        if self.driver.budget.limit_usd is not None:
-            price, bound = self.driver.model.price, self.driver.counter.bound
-            worst = BATCH_PRICE * sum(worst_usd(bound(request), request.max_tokens, price) for request in requests)
+        worst = self.worst_usd(requests)
         await self.driver.budget.reserve(worst)
         content = b"".join(map(self.line, requests))
         file = await self.call(lambda: self.api.files.create(file=("requests.jsonl", content), purpose="batch"))
@@ -105,33 +137,44 @@ class Batches:
         return batch
 
     async def marked(self, mark: str) -> Any | None:
-        """A living batch with this mark."""
+        """A living batch with this mark that nobody collected yet: what it could answer is known then."""
         page = await self.call(lambda: self.api.batches.list(limit=100))
-        return next((batch for batch in page.data if (batch.metadata or {}).get(MARK) == mark and batch.status not in DEAD), None)
+        known = {batch for (batch,) in self.cache.run("SELECT id FROM batches")}
+        fitting = (batch for batch in page.data if (batch.metadata or {}).get(MARK) == mark and batch.status not in DEAD)
+        return next((batch for batch in fitting if batch.id not in known), None)
 
-    async def collect(self, batch_id: str, wanted: dict[str, tuple[int, Request]], arrived: Arrived) -> None:
-        """Wait for a batch and hand on its answers; what it did not answer gets a status and is asked anew by the next run."""
+    async def collect(self, batch_id: str, wanted: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Wait for a batch and hand on its answers; what it did not answer gets a status and is asked anew by the next run.
+
+        Gives back what is to be asked again at once, unless it is the last time.
+        """
         batch = await self.finished(batch_id)
         problem: Fault | None = None
+        again: Asked = {}
         for file in (batch.output_file_id, batch.error_file_id):
             for value in rows(await self.content(file)) if file else ():
-                index, request = wanted.pop(str(value.get("custom_id")), (None, None))
+                key = str(value.get("custom_id"))
+                index, request = wanted.pop(key, (None, None))
                 if index is None or request is None:
                     continue
                 found = self.read(request, value)
-                if isinstance(found, Fault):
+                if isinstance(found, Fault) and found.what == "again":
+                    again[key] = (index, request)
+                elif isinstance(found, Fault):
                     problem = found
                 else:
                     await self.driver.budget.settle(0.0, BATCH_PRICE * cost_usd(used(found), self.driver.model.price))
                     arrived(index, found, 0.0)
         await self.driver.budget.settle(self.reserved.pop(batch_id, 0.0), 0.0)
-        self.cache.change("DELETE FROM batches WHERE id = ?", (batch_id,))
+        # Kept without its requests, or it would be found again by its mark.
+        self.cache.change("UPDATE batches SET requests = '[]' WHERE id = ?", (batch_id,))
         if batch.status == "failed" or problem is not None:
             errors = getattr(batch.errors, "data", None) or []
             message = problem.message if problem is not None else "; ".join(str(error.message) for error in errors) or "no reason given"
             raise StoppedError(self.driver.told(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
-        for index, _ in wanted.values():
+        for index, _ in (*wanted.values(), *(again.values() if last else ())):
             arrived(index, failure(Status.UNANSWERED, f"batch {batch_id} ended as {batch.status} without this answer"), 0.0)
+        return again
 
     async def finished(self, batch_id: str) -> Any:
         """The batch once it has ended."""
@@ -163,8 +206,8 @@ class Batches:
             except MalformedError as error:
                 return failure(Status.UNANSWERED, str(error))
         if problem.what == "again":
-            self.known.learn("max_completion_tokens", True)
-        if problem.what == "stop":
+            self.known.learn_form(problem.form)
+        if problem.what in ("again", "stop"):
             return problem
         return failure(status_of(problem.what), self.driver.place.redacted(problem.message))
 
