@@ -1,6 +1,6 @@
 """The machine: what changes only speed or place. Read from the environment when asked, never at import.
 
-NEUROGLOSS_CACHE        folder for downloads and phrase profiles; answers of language models are kept in the repository, .cache/llm.sqlite (default: the user's cache folder)
+NEUROGLOSS_CACHE        folder for downloads and phrase profiles (default: the user's cache folder)
 NEUROGLOSS_DEVICE       torch device (default: cuda where there is one, else cpu)
 NEUROGLOSS_THREADS      CPU threads of torch (default: the cores this process may use)
 NEUROGLOSS_MEMORY_MB    memory a stage may use beyond the model (default: 1500)
