@@ -113,7 +113,7 @@ def control(
     for draw, others in enumerate(block.partners[:, rows]):
         slots = block.score.slots[np.roll(block.pairings[rows], draw, axis=1)]
         borrowed = block.recordings.activations[others[:, None], slots]
-        found = correlations(pooled(borrowed, simulated, use & (others != NOBODY)[:, None], block.score.tops))[:, 0]
+        found = correlations(totals(moments(borrowed, simulated, use & (others != NOBODY)[:, None])))[:, 0]
         total += np.nan_to_num(found)
         count += ~np.isnan(found)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -74,12 +74,12 @@ def mean_intervals(values: Float[np.ndarray, "neuron column"], draws: int, seed:
     Whole neurons are drawn, so the columns stay paired.
     """
     present = ~np.isnan(values)
-    filled = np.where(present, values, 0.0)
+    columns = np.ascontiguousarray(np.concatenate([np.where(present, values, 0.0), present], axis=1).T)  # sums, then counts
     rng = np.random.default_rng(seed)
     means = np.full((draws, values.shape[1]), np.nan)
     for draw in range(draws if len(values) else 0):
-        times = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values))
-        counts = np.einsum("n,nc->c", times, present)
-        means[draw] = np.where(counts > 0, np.einsum("n,nc->c", times, filled) / np.maximum(counts, 1), np.nan)
+        times = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values)).astype(np.float64)
+        sums, counts = np.einsum("cn,n->c", columns, times).reshape(2, -1)
+        means[draw] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     ends = quantiles(means.T)
     return [Interval(float(low), float(high)) if n > 1 else None for low, high, n in zip(*ends, present.sum(axis=0), strict=True)]
