@@ -1,6 +1,6 @@
 """How fast the viewer is in a real browser, on made-up recordings of the subject's own shape, or of any number of neurons.
 
-    python -m benchmarks.viewer [--layers 30] [--neurons 46080] [--bare]
+    python -m benchmarks.viewer [--layers 30] [--neurons 46080] [--bare] [--view-only]
 
 The weights are those of the default subject unless `--bare` says to do without (then any shape goes, such as --layers 48 --neurons 307200).
 `neurogloss site` writes the pages and `neurogloss view` serves them, each in a process of its own; Chromium opens both.
@@ -43,17 +43,19 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=46080)
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--bare", action="store_true", help="without the subject's weights")
+    parser.add_argument("--view-only", action="store_true", help="write no site")
     chosen = parser.parse_args()
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     subject, record = None if chosen.bare else params["subject"], params["record"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         large(folder / "result", chosen.layers, chosen.neurons // chosen.layers, record["top"], record["random"], subject)
-        found = {"neurons": chosen.neurons, "model": not chosen.bare, **written(folder, chosen.bare)}
-        print(json.dumps(found), file=sys.stderr)
-        with served(folder / "site") as address:
-            found["site"] = looked_at(address, chosen.layers, chosen.neurons, chosen.bare)
-        shutil.rmtree(folder / "site")
+        found: dict[str, Any] = {"neurons": chosen.neurons, "model": not chosen.bare}
+        if not chosen.view_only:
+            found |= written(folder, chosen.bare)
+            print(json.dumps(found), file=sys.stderr)
+            with served(folder / "site") as address:
+                found["site"] = looked_at(address, chosen.layers, chosen.neurons, chosen.bare)
         with viewed(folder / "result") as address:
             found["view"] = looked_at(address, chosen.layers, chosen.neurons, chosen.bare)
     print(json.dumps(found))

@@ -75,7 +75,7 @@ class Model:
     def ready(self) -> None:
         """Load what pages ask of it; raises UserError where that is not possible."""
         with self.lock:
-            _ = self.weights
+            _ = self.weights, self.texts
 
     def word_shards(self) -> int:
         """How many parts the words come in."""
@@ -89,15 +89,16 @@ class Model:
 
     def block(self, start: int, stop: int) -> dict[str, Any]:
         """Tokens, connected neurons and neurons of like explanation of these page rows."""
-        with self.lock:
-            near = neighbours(self.texts, start, stop)
-            links = self.links(start, stop)
-            return {
-                "tokens": self.lenses(start, stop),
-                "among": len(self.tokens),
-                "explanation": [listed(near, n) for n in range(stop - start)],
-                **{name: [listed(found, n, signed=True) for n in range(stop - start)] for name, found in links.items()},
-            }
+        with self.lock:  # What blocks have in common is made once.
+            _ = self.texts, self.weights.layers, self.weights.unembedding, self.tokens
+        near = neighbours(self.texts, start, stop)
+        links = self.links(start, stop)
+        return {
+            "tokens": self.lenses(start, stop),
+            "among": len(self.tokens),
+            "explanation": [listed(near, n) for n in range(stop - start)],
+            **{name: [listed(found, n, signed=True) for n in range(stop - start)] for name, found in links.items()},
+        }
 
     def lenses(self, start: int, stop: int) -> list[dict[str, list[list[Any]]]]:
         """Per page row the tokens its weights favour and disfavour, with strengths."""

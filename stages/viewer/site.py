@@ -1,16 +1,23 @@
 """The pages as files that any web server, artifact store or browser can show."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from stages.artifacts.files import written
 from stages.errors import UserError
+from stages.machine import threads
 from stages.viewer.pages import Pages
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+WORKERS = 8
+"""At most; each holds a hundred megabytes where there are as many neurons as in SmolLM2-135M."""
 
 
 def assets() -> Iterator[tuple[str, bytes]]:
@@ -28,10 +35,17 @@ def write_site(pages: Pages, out: Path) -> None:
         folder.mkdir()
         for name, content in assets():
             (folder / name).write_bytes(content)
-        for name in tqdm(list(pages.names()), desc="site", unit="file"):
-            target = folder / "data" / f"{name}.js"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(pages.chunk(name))
+        names = list(pages.names())
+        for kind in {name.rpartition("/")[0] for name in names}:
+            (folder / "data" / kind).mkdir(parents=True, exist_ok=True)
+
+        def write(name: str) -> None:
+            (folder / "data" / f"{name}.js").write_bytes(pages.chunk(name))
+
+        # One worker a processor, each multiplying matrices alone: threads of a matrix product that wait for one another spin.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(WORKERS, threads())) as pool:
+            for _ in tqdm(pool.map(write, names), desc="site", unit="file", total=len(names)):
+                pass
 
 
 def replaceable(out: Path) -> None:

@@ -18,6 +18,7 @@ from stages.viewer.model import Model
 from stages.viewer.pages import Pages
 from stages.viewer.result import Result, open_result
 from stages.viewer.similar import neighbours, profiles
+from stages.viewer.site import write_site
 from stages.viewer.strongest import strongest
 from stages.viewer.weights import Weights, layer_weights, lens
 from tests.viewer.test_pages import value
@@ -190,3 +191,10 @@ def test_a_typed_text_shows_the_strongest_explained_neurons(subject: Subject, re
             assert pages[token, 0] == (best if values[best][token] > 0 else -1)
     assert [part["layer"] for part in found["layers"]] == [0, 1]
     assert "".join(found["tokens"]) == "the cat sat"
+
+
+def test_a_site_holds_every_part_as_it_is_served(modelled: Pages, tmp_path: Path) -> None:
+    write_site(modelled, tmp_path / "site")
+    found = {str(path.relative_to(tmp_path / "site/data"))[:-3]: path.read_bytes() for path in (tmp_path / "site/data").rglob("*.js")}
+    assert found == {name: modelled.chunk(name) for name in modelled.names()}
+    assert {"about", "words/0", "model/0", "related/0", "rows/0"} <= set(found)
