@@ -54,6 +54,16 @@ def test_search_and_filters_narrow_the_table_and_stand_in_the_address(page: Page
     expect(page.get_by_role("status")).to_have_text("1 of 18 neurons")
 
 
+def test_the_lists_of_neurons_worth_a_look_go_on_in_the_table(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/?layer=1")
+    page.locator(".card", has=page.get_by_role("heading", name="Strong but unexplained")).get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name="Peak")).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("status")).to_have_text("2 of 18 neurons")
+    page.locator(".card", has=page.get_by_role("heading", name="Best explained")).get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name="Score")).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("status")).to_have_text("18 neurons")
+
+
 def test_a_column_sorts_both_ways_with_missing_scores_last(page: Page, small_view: str) -> None:
     ready(page, small_view)
     header = page.get_by_role("columnheader", name="Score")

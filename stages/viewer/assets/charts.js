@@ -68,7 +68,7 @@
         svg.append(el("path", { class: "line-control", d: outline(cut(shares.control), x, y) }), el("path", { class: "line-baseline", d: outline(cut(shares.token_table), x, y) }));
         for (let i = first; i <= last + 1; i++) {
           if (Math.round(edges[i] * 100) % 20) continue;
-          svg.append(el("text", { class: "tick", x: x(i - first), y: height - bottom + 16, "text-anchor": "middle" }, score(edges[i], 1)));
+          svg.append(el("text", { class: "tick", x: x(i - first), y: height - bottom + 16, "text-anchor": i === edges.length - 1 ? "end" : "middle" }, score(edges[i], 1)));
         }
         svg.append(el("text", { class: "axis", x: width - 6, y: height - 3, "text-anchor": "end" }, "correlation of simulated with recorded"));
       },
@@ -80,7 +80,9 @@
   function strips(variant, edges, chosen) {
     const rows = variant.layers;
     const medians = rows.map((row) => `layer ${row.layer} ${score(row.quantiles[2])}`).join(", ");
-    const values = rows.flatMap((row) => row.scores ?? [row.quantiles[0], row.quantiles[4]]).filter((v) => v !== null);
+    // Of many neurons the few beyond the bins that hold one in a thousand of a layer are left out.
+    const filled = (row) => row.histogram.flatMap((value, k) => (value * 1000 >= row.count ? [edges[k], edges[k + 1]] : []));
+    const values = rows.flatMap((row) => row.scores ?? filled(row)).filter((v) => v !== null);
     const low = Math.max(-1, Math.min(-0.1, ...values) - 0.02), high = Math.min(1, Math.max(0.3, ...values) + 0.05);
     return figure(
       "Score by layer",

@@ -22,7 +22,7 @@
   }
 
   // A list of neurons with explanation and score.
-  function list(title, note, pages, rows, value) {
+  function list(title, note, pages, rows, value, more) {
     const { texts } = rows.variants[0];
     return el(
       "section",
@@ -32,19 +32,21 @@
       pages.length
         ? el("ol", { class: "neurons" }, pages.map((page) => el("li", {}, el("a", { href: store.href(page), class: "id" }, store.name(page)), texts[page] === null ? el("em", {}, "no explanation") : foreign(texts[page], { class: "text" }), el("span", { class: "value" }, value(page)))))
         : el("p", { class: "empty" }, "None."),
+      pages.length ? el("button", { type: "button", class: "quiet more", onclick: more }, "More in the table") : null,
     );
   }
 
-  function lists(rows) {
+  function lists(rows, show) {
     const { about } = store;
     const scores = rows.variants[0].top_and_random;
-    const good = about.best.filter((page) => scores[page] >= about.good - 1e-6).length;
-    const note = good === about.best.length ? `Score at or above ${about.good}.` : good ? `${good === 1 ? "One is" : `${good} are`} at or above ${about.good}; the others come closest.` : `None reaches ${about.good}; these come closest.`;
+    const [, reached] = about.variants[0].shares[0];
+    const good = Math.round((reached ?? 0) * about.variants[0].scored);
+    const note = good >= about.best.length && good ? `${count(good)} are at or above ${about.good}.` : good ? `${good === 1 ? "One is" : `${good} are`} at or above ${about.good}; the others come closest.` : `None reaches ${about.good}; these come closest.`;
     return el(
       "div",
       { class: "pair" },
-      list("Best explained", note, about.best, rows, (page) => score(scores[page])),
-      list("Strong but unexplained", `Peaks in the upper quarter, score below ${about.unexplained}: what are these for?`, about.strong, rows, (page) => `${missing(scores[page]) ? "no score" : score(scores[page])} · ${rows.peaks[page].toFixed(0)} sd`),
+      list("Best explained", note, about.best, rows, (page) => score(scores[page]), () => show({ sort: "-score0" })),
+      list("Strong but unexplained", `Peaks in the upper quarter, score below ${about.unexplained}: what are these for?`, about.strong, rows, (page) => `${missing(scores[page]) ? "no score" : score(scores[page])} · ${rows.peaks[page].toFixed(0)} sd`, () => show({ max: String(about.unexplained), sort: "-peak" })),
     );
   }
 
@@ -171,11 +173,12 @@
     const state = stateOf(query);
     const browse = browser(rows, state);
     const several = about.variants.length > 1;
-    const choose = (layer) => {
-      state.layer = String(layer);
+    const show = (wanted) => {
+      Object.assign(state, BLANK, wanted);
       browse.refresh();
       browse.section.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     };
+    const choose = (layer) => show({ layer: String(layer) });
     fill(
       main,
       el("h1", {}, "How well are the neurons of ", foreign(about.name, { class: "subject" }), " explained?"),
@@ -186,7 +189,7 @@
         el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(one, about.edges)), el("section", { class: "card" }, charts.strips(one, about.edges, choose))),
       ]),
       several && el("h2", { class: "which" }, foreign(`By the scores of ${store.letter(0)} · ${about.variants[0].name}`)),
-      lists(rows),
+      lists(rows, show),
       browse.section,
     );
     return "Overview";
