@@ -1,7 +1,7 @@
 """The figures of a run: PNG, the same bytes for the same result."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -40,12 +40,18 @@ def save(figure: "Figure", path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def canvas(width: float, height: float, rows: int = 1, ratios: tuple[float, ...] | None = None) -> tuple["Figure", list["Axes"]]:
+def canvas(
+    width: float,
+    height: float,
+    rows: int = 1,
+    ratios: tuple[float, ...] | None = None,
+    layout: Literal["constrained"] | None = "constrained",
+) -> tuple["Figure", list["Axes"]]:
     """A figure that needs no display and leaves no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(rows, 1, height_ratios=ratios)))
     for axis in axes:
@@ -114,7 +120,9 @@ def examples(result: Result) -> "Figure | None":
     recordings = read_recordings(result.path(result.paths.recordings))
     simulations = read_simulations(result.path(result.paths.simulations))
     texts = read_explanations(result.path(result.paths.explanations)).texts
-    figure, axes = canvas(11, 2.1 * len(chosen), len(chosen))
+    figure, axes = canvas(11, 2.1 * len(chosen), len(chosen), layout=None)
+    # Hundreds of upright words: measuring them for a layout, or making them ticks, takes seconds.
+    figure.subplots_adjust(left=0.025, right=0.995, top=1 - 0.12 / len(chosen), bottom=0.42 / len(chosen), hspace=0.85)
     for axis, row in zip(axes, chosen, strict=True):
         draw_example(axis, recordings, simulations, int(row))
         place = name(int(recordings.layers[row]), int(recordings.indices[row]))
@@ -133,10 +141,13 @@ def draw_example(axis: "Axes", recordings: Recordings, simulations: Simulations,
     simulated = np.asarray(simulations.levels[row, places], np.float64).ravel()
     words = [readable(recordings.text(int(token))) for token in recordings.tokens(row, slots).ravel()]
     where = np.arange(len(real))
-    axis.bar(where, real, color=BASELINE, width=0.9, label="real level")
+    axis.vlines(where, 0, real, color=BASELINE, linewidth=min(20, 600 / len(real)), label="real level")
     axis.plot(where, simulated, ".-", color=SCORE, linewidth=1, markersize=3, label="simulated level")
     axis.axvline(len(real) / max(len(slots), 1) - 0.5, color="black", linewidth=0.5, linestyle=":")
-    axis.set_xticks(where, words, rotation=90, fontsize=5 if len(real) > 60 else 7, family="monospace")
+    size = 5 if len(real) > 60 else 7
+    for place, word in zip(where.tolist(), words, strict=True):
+        axis.text(place, -0.3, word, rotation=90, fontsize=size, family="monospace", ha="center", va="top")
+    axis.set_xticks([])
     axis.set_ylim(0, 10.5)
     axis.set_xlim(-0.6, len(real) - 0.4)
 
