@@ -71,6 +71,16 @@ def test_a_workflow_may_do_nothing_and_a_job_may_only_read() -> None:
         assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
 
 
+def test_keys_reach_the_steps_that_need_the_remote_and_nothing_is_pushed_without_them() -> None:
+    keyed = {str(step["run"]): step for _, step in steps() if "secrets." in str(step.get("env"))}
+    assert set(keyed) == {"make pipeline-pull", "make pipeline-run", "make pipeline-push"}
+    guard = str(keyed["make pipeline-push"]["if"])
+    assert "env.HAS_KEYS == 'true'" in guard and "head.repo.full_name == github.repository" in guard
+    text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+    assert set(re.findall(r"secrets\.\w+", text)) == {"secrets.AWS_ACCESS_KEY_ID", "secrets.AWS_SECRET_ACCESS_KEY"}
+    assert "pull_request_target" not in text
+
+
 def test_a_pull_request_that_touches_what_changes_a_number_reruns_the_pipeline() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pipeline.yml").read_text(encoding="utf-8"))
     paths = set(workflow[True]["pull_request"]["paths"])  # YAML 1.1 reads the key `on` as true.
@@ -176,6 +186,13 @@ def test_a_param_to_try_is_an_experiment_and_without_a_remote_all_is_computed(tm
     assert "phrases: 3" in toy.git("show", "HEAD:params.yaml")
     assert "exit 0" not in pipeline(toy, "run", check=False, SET_PARAM="--force; touch hacked $(touch hacked)")
     assert not (toy.folder / "hacked").exists()
+
+
+@pytest.mark.parametrize("variant", ["", "explain.method=token_list", "a b:explain.method=token_list", "a:explain.method", "--temp:a=b;c"])
+def test_a_variant_that_is_none_is_told_before_anything_runs(tmp_path: Path, variant: str) -> None:
+    command = ["bash", str(ROOT / ".ci" / "sweep"), variant]
+    done = subprocess.run(command, env=surroundings(PIPELINE_ROOT=str(tmp_path)), capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == f"error: a variant is '{variant}', expected NAME:PARAM=VALUE[,PARAM=VALUE...]\n"
 
 
 @pytest.mark.slow  # Two experiments of the toy pipeline.
