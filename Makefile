@@ -10,7 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow check fix flow install install-test browser clean
+.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow check fix flow bench install install-test browser clean
 
 run: install
 	dvc repro
@@ -75,5 +75,17 @@ browser:
 flow: install
 	python -m stages.documents
 
+# Every claim about speed and memory, each benchmark ending in one line of JSON; peers and Ray come into an environment of their own.
+BENCH ?= record scale ray score whole_model
+PEERS := $(VENV)-bench
+bench: $(PEERS)/.installed
+	for name in $(BENCH); do $(PEERS)/bin/python -m benchmarks.$$name || exit 1; done
+
+$(PEERS)/.installed: pyproject.toml constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[ray]' -r benchmarks/peers.txt
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check --no-deps eai-delphi==0.1.3
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)

@@ -1,8 +1,20 @@
-"""How fast and how large recording is: against the bare forward pass over the same batches, and at 1 and 16 times the excerpts.
+"""How fast and how large recording is: against the bare forward pass, with more excerpts, and against delphi and transformer-lens.
 
-The last line is JSON: `throughput_ratio` (recording over bare forward, all neurons of all layers, top 20, random 15, moments; median of
-alternating pairs), `throughput_ratio_table` (the same with the means of 2,048 tokens), `peak_mb_1x`, `peak_mb_16x` (peak memory beyond
-the loaded model, a random model of the subject's size and few dimensions, in fresh processes).
+    make bench BENCH=record        or, without the peers: python -m benchmarks.record --only throughput|memory
+
+The last line is JSON:
+
+throughput_ratio        recording over bare forward, wall time: the default subject, all neurons of all layers, top 20, random 15, moments;
+                        median of alternating pairs. `cpu_ratio` is the same in CPU seconds, `*_table` with the means of 2,048 tokens.
+                        The bare pass runs every layer and no head; recording ends at the input of the last layer's output projection.
+peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 256 and 4,096 excerpts, in fresh processes: a random model of the subject's
+                        depth and width and few dimensions. `memory_growth` is one over the other.
+delphi_cpu_ratio        CPU seconds over its own forward pass of delphi's LatentCache (run and save_splits) over ours, four layers, dense
+delphi_memory_ratio     peak memory beyond the loaded model, delphi's over ours
+transformer_lens_cpu_ratio  CPU seconds of run_with_cache, forward pass included, over those of ours. Over the forward pass it costs less
+                        than ours (see `over_forward_cpu_s`): it picks nothing, sums nothing and keeps nothing.
+peers                   everything measured of the three, see benchmarks/peers.py; their 20 strongest excerpts of every neuron were equal to
+                        ours before anything was compared (transformer-lens uses eager attention, so up to ties in float16)
 """
 
 import argparse
@@ -20,6 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.made_up import params_for, quiet, random_excerpts, random_subject
 from stages.machine import threads
 from stages.params import RecordParams, load_params
 from stages.record import record
@@ -28,109 +41,141 @@ from stages.subject.corpus import read_documents
 from stages.subject.excerpts import Excerpts, draw_excerpts
 from stages.subject.model import Subject, load_subject
 from stages.subject.plan import excerpt_rng
-from stages.subject.sites import find_sites, width
 from stages.subject.stream import batch_size
 
-
-def params_for(excerpts: int, table_tokens: int) -> RecordParams:
-    return RecordParams(
-        seed=0, layers="all", neurons="all", excerpts=excerpts, tokens=64, top=20, random=15, per_split=5, table_tokens=table_tokens
-    )
+SAME_SHARE = 0.999
+"""Of transformer-lens's strongest excerpts that must be ours: eager attention moves a few to the other side of a tie."""
 
 
-def bare(subject: Subject, tokens: np.ndarray) -> float:
+class Seconds:
+    """Wall and CPU time of what was done since it was made."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter(), time.process_time()
+
+    def read(self) -> np.ndarray:
+        """Both."""
+        return np.array([time.perf_counter() - self.started[0], time.process_time() - self.started[1]])
+
+
+def bare(subject: Subject, tokens: np.ndarray) -> np.ndarray:
     """Seconds of the forward pass alone, same batches, nothing recorded, no head."""
     size = batch_size(tokens.shape[1])
-    started = time.perf_counter()
+    seconds = Seconds()
     with torch.inference_mode():
         for first in range(0, len(tokens), size):
             part = torch.from_numpy(tokens[first : first + size].astype(np.int64))
             if subject.bos is not None:
                 part = torch.cat([torch.full((len(part), 1), subject.bos), part], dim=1)
             subject.model.base_model(input_ids=part.to(subject.model.device), use_cache=False)
-    return time.perf_counter() - started
+    return seconds.read()
 
 
-def recording(subject: Subject, excerpts: Excerpts, params: RecordParams) -> float:
-    """Seconds of everything record does from excerpts to arrays."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+def recording(subject: Subject, excerpts: Excerpts, params: RecordParams) -> np.ndarray:
+    """Seconds of everything record does from excerpts to arrays on disk."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        seconds = Seconds()
         record(subject, excerpts, params, Scratch(Path(folder), "benchmark"))
-        return time.perf_counter() - started
+        return seconds.read()
 
 
 def throughput(excerpts: int, pairs: int) -> dict[str, Any]:
-    """Alternating pairs of a bare and a recording run."""
+    """Alternating pairs of a bare and a recording run of the default subject."""
     settings = load_params(Path("params.yaml"))
     subject = load_subject(settings.subject)
     counts: Counter[str] = Counter()
-    params = params_for(excerpts, 1)
-    drawn = draw_excerpts(read_documents(settings.corpus, counts), subject.encode, excerpts, params.tokens, excerpt_rng(0), counts)
+    params = params_for(excerpts)
+    with quiet():
+        documents = read_documents(settings.corpus, counts)
+        drawn = draw_excerpts(documents, subject.encode, excerpts, params.tokens, excerpt_rng(0), counts)
     bare(subject, drawn.tokens[:64])
-    ratios, with_table, plain = [], [], []
+    plain, ratios, with_table = [], [], []
     for _ in range(pairs):
         plain.append(bare(subject, drawn.tokens))
         ratios.append(plain[-1] / recording(subject, drawn, params))
         with_table.append(bare(subject, drawn.tokens) / recording(subject, drawn, params_for(excerpts, 2048)))
-    return {
-        "throughput_ratio": statistics.median(ratios),
-        "throughput_ratios": ratios,
-        "throughput_ratio_table": statistics.median(with_table),
-        "bare_tokens_per_s": drawn.tokens.size / statistics.median(plain),
+    found = dict(zip(("throughput_ratio", "cpu_ratio"), np.median(ratios, axis=0), strict=True))
+    found |= dict(zip(("throughput_ratio_table", "cpu_ratio_table"), np.median(with_table, axis=0), strict=True))
+    found["bare_tokens_per_s"] = drawn.tokens.size / statistics.median(wall for wall, _ in plain)
+    found["bare_cpu_s"] = statistics.median(cpu for _, cpu in plain)
+    return {key: round(float(value), 4) for key, value in found.items()} | {
+        "throughput_ratios": [round(float(wall), 4) for wall, _ in ratios],
         "neurons": sum(subject.widths),
         "excerpts": excerpts,
         "threads": threads(),
     }
 
 
-def random_subject() -> Subject:
-    """As many layers and neurons as the default subject, few dimensions, so that memory and not arithmetic is measured."""
-    from types import SimpleNamespace
-
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    torch.set_num_threads(threads())
-    config = LlamaConfig(
-        vocab_size=4096, hidden_size=64, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=4, num_key_value_heads=4
-    )
-    model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    sites = tuple(find_sites(model, "auto"))
-    widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model, SimpleNamespace(bos_token_id=None), [b"x"] * 4096, sites, widths, random_subject)
-
-
 def peak_memory(excerpts: int) -> dict[str, Any]:
-    """Peak memory of this process beyond what it held when the model was loaded."""
-    subject = random_subject()
-    tokens = np.random.default_rng(0).integers(0, 4096, (excerpts, 64)).astype(np.int32)
-    bare(subject, tokens[:64])
+    """Peak memory of this process beyond what it held when the model was loaded and had run."""
+    subject, drawn = random_subject(), random_excerpts(excerpts)
+    bare(subject, drawn.tokens[:64])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    recording(subject, Excerpts(["made up"] * excerpts, np.arange(excerpts, dtype=np.int32), tokens), params_for(excerpts, 1))
-    return {"peak_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    recording(subject, drawn, params_for(excerpts))
+    return {"peak_mb": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1)}
 
 
-def in_fresh_process(*arguments: str) -> dict[str, Any]:
-    """The JSON that this script prints with these arguments."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.record", *arguments], stdout=subprocess.PIPE, text=True, check=True)
+def memory(excerpts: int) -> dict[str, Any]:
+    """Peaks at 1 and 16 times the excerpts."""
+    peaks = [in_fresh_process("record", "--peak", str(times * excerpts))["peak_mb"] for times in (1, 16)]
+    return {"peak_mb_1x": peaks[0], "peak_mb_16x": peaks[1], "memory_growth": round(peaks[1] / peaks[0], 3)}
+
+
+def peers(excerpts: int, repeats: int) -> dict[str, Any]:
+    """The three recorders, each in a process of its own, first compared and then measured against ours."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for side in ("ours", "delphi", "transformer_lens"):
+            kept = Path(folder) / f"{side}.npz"
+            words = (side, "--excerpts", str(excerpts), "--repeats", str(repeats), "--strongest", str(kept))
+            found[side] = in_fresh_process("peers", *words)
+            found[side]["same_strongest_share"] = same_share(Path(folder) / "ours.npz", kept)
+            quarter = in_fresh_process("peers", side, "--excerpts", str(excerpts // 4), "--repeats", "1")
+            found[side]["peak_mb_quarter"] = quarter["peak_mb"]
+    if found["delphi"]["same_strongest_share"] < 1 or found["transformer_lens"]["same_strongest_share"] < SAME_SHARE:
+        raise SystemExit(f"not the same strongest excerpts, so nothing is compared: {found}")
+    mine, delphi, lens = found["ours"], found["delphi"], found["transformer_lens"]
+    return {
+        "delphi_cpu_ratio": round(delphi["over_forward_cpu_s"] / mine["over_forward_cpu_s"], 2),
+        "delphi_memory_ratio": round(delphi["peak_mb"] / mine["peak_mb"], 1),
+        "transformer_lens_cpu_ratio": round(lens["cpu_s"] / mine["cpu_s"], 2),
+        "peers": found,
+    }
+
+
+def same_share(ours: Path, theirs: Path) -> float:
+    """Share of all neurons' 20 strongest excerpts that are the same, at the same place and as strong to float16's last digit."""
+    one, other = np.load(ours), np.load(theirs)
+    strong = np.isclose(one["values"].astype(np.float32), other["values"].astype(np.float32), rtol=2**-9, atol=1e-6)
+    return float(((one["excerpts"] == other["excerpts"]) & strong).mean())
+
+
+def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
+    """The JSON that a script prints with these arguments."""
+    done = subprocess.run([sys.executable, "-m", f"benchmarks.{script}", *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--excerpts", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--memory-excerpts", type=int, default=256)
-    parser.add_argument("--only", choices=["throughput", "memory"])
-    options = parser.parse_args()
-    if options.only == "memory":
-        print(json.dumps(peak_memory(options.memory_excerpts)))
+    parser.add_argument("--peer-excerpts", type=int, default=512)
+    parser.add_argument("--only", choices=["throughput", "memory", "peers"])
+    parser.add_argument("--peak", type=int, help="only the peak memory of this process at so many excerpts")
+    chosen = parser.parse_args()
+    if chosen.peak:
+        print(json.dumps(peak_memory(chosen.peak)))
         return
-    found = throughput(options.excerpts, options.pairs)
-    if options.only is None:
-        for times in (1, 16):
-            each = in_fresh_process("--only", "memory", "--memory-excerpts", str(times * options.memory_excerpts))
-            found[f"peak_mb_{times}x"] = each["peak_mb"]
+    parts = {
+        "throughput": lambda: throughput(chosen.excerpts, chosen.pairs),
+        "memory": lambda: memory(chosen.memory_excerpts),
+        "peers": lambda: peers(chosen.peer_excerpts, chosen.pairs),
+    }
+    found: dict[str, Any] = {}
+    for name in [chosen.only] if chosen.only else reversed(parts):
+        found |= parts[name]()
     print(json.dumps(found))
 
 
