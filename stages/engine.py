@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from stages.errors import UserError
-from stages.machine import engine
+from stages.machine import engine, positive
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +45,21 @@ def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shar
     """A window of tasks, so that finished results do not pile up."""
     ray = connect()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(on_worker)
-    kept, running = ray.put(shared), deque[Any]()
+    task = ray.remote(num_cpus=threads_each(), num_gpus=gpus, max_retries=RETRIES)(on_worker)
+    running = deque[Any]()
     try:
+        kept = ray.put(shared)
         for shard in shards:
             running.append(task.remote(function, kept, shard))
             if len(running) > ray_workers(ray):
                 yield finished(ray, running.popleft())
         while running:
             yield finished(ray, running.popleft())
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise UserError(
+            f"Ray has no room for what its workers hand on ({first_line(error)}); free the disk under /tmp/ray, or give "
+            "`ray start` a larger --object-store-memory, then run again"
+        ) from error
     finally:
         for left in running:
             ray.cancel(left)
@@ -67,11 +73,21 @@ def finished(ray: Any, running: Any) -> Any:
         if isinstance(error.cause, UserError):
             raise UserError(str(error.cause)) from error
         raise
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.ObjectLostError,
+    ) as error:
         raise UserError(
-            f"a shard lost its Ray worker {RETRIES + 1} times ({reason}); give the workers more memory or start fewer, then run again"
+            f"a shard lost its Ray worker {RETRIES + 1} times ({first_line(error)}); "
+            "give the workers more memory or start fewer, then run again"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the pages after it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def on_worker(function: Callable[[Any, Any], Any], shared: Any, shard: Any) -> Any:
@@ -84,10 +100,21 @@ def on_worker(function: Callable[[Any, Any], Any], shared: Any, shard: Any) -> A
     return function(shared, shard)
 
 
+def threads_each() -> int:
+    """Processors of one worker: NEUROGLOSS_THREADS where it is set, else one."""
+    return positive("NEUROGLOSS_THREADS", 1)
+
+
 def ray_workers(ray: Any) -> int:
-    """Tasks that the cluster runs at the same time: by its GPUs where there are any, else by its processors."""
-    resources = ray.cluster_resources()
-    return max(1, int(resources.get("GPU") or resources.get("CPU", 1)))
+    """Tasks that the cluster runs at the same time: by its GPUs where there are any, else by its processors.
+
+    Raises UserError where no worker could ever start.
+    """
+    resources, each = ray.cluster_resources(), threads_each()
+    processors = int(resources.get("CPU", 0))
+    if processors < each:
+        raise UserError(f"NEUROGLOSS_THREADS is {each}, but the Ray cluster has {processors} processors; ask for fewer or add a machine")
+    return max(1, int(resources.get("GPU") or processors // each))
 
 
 def connect() -> Any:
@@ -97,13 +124,14 @@ def connect() -> Any:
     except ImportError as error:
         raise UserError("ENGINE=ray needs Ray; run: pip install 'neurogloss[ray]'") from error
     if not ray.is_initialized():
+        os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))  # Ray's own default is to try for ever.
         address = os.environ.get("RAY_ADDRESS")
         try:
             if address and address != "auto":
                 knock(address)
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, _skip_env_hook=True)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "a Ray cluster on this machine"
             raise UserError(f"{where} cannot be reached ({reason}); start it with `ray start --head`, or unset ENGINE") from error
         logger.info("spread over %s Ray workers", ray_workers(ray))

@@ -2,7 +2,7 @@
 
 NEUROGLOSS_CACHE        folder for downloads and phrase profiles (default: the user's cache folder)
 NEUROGLOSS_DEVICE       torch device (default: cuda where there is one, else cpu)
-NEUROGLOSS_THREADS      CPU threads of torch (default: the cores this process may use)
+NEUROGLOSS_THREADS      CPU threads of torch (default: the cores this process may use; one for each Ray worker)
 NEUROGLOSS_MEMORY_MB    memory a stage may use beyond the model (default: 1500)
 ENGINE=ray              spread the work over a Ray cluster (default: local)
 RAY_ADDRESS             where the cluster is, HOST:PORT (default: one started on this machine)

@@ -17,7 +17,7 @@ from stages.artifacts.recordings import write_recordings
 from stages.engine import connect, finished, map_shards, workers
 from stages.errors import UserError
 from stages.explainers import concepts
-from stages.machine import engine
+from stages.machine import engine, threads
 from stages.params import ConceptsParams
 from stages.record import record
 from stages.simulators import vocabulary as vocabulary_module
@@ -70,6 +70,10 @@ def die_once(folder: Path, shard: int) -> int:
 def die(shared: None, shard: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return shard
+
+
+def threads_there(shared: None, shard: int) -> int:
+    return threads()
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,33 @@ class TestOnRay:
         with pytest.raises(UserError, match=r"running low on memory\.\); give the workers more memory or start fewer, then run again"):
             finished(SimpleNamespace(get=get, exceptions=cluster.exceptions), None)
 
+    def test_a_worker_on_a_lost_machine_is_an_error(self, cluster: Any) -> None:
+        def get(_: Any) -> None:
+            raise cluster.exceptions.ObjectLostError("ab" * 14, None, "somewhere")
+
+        with pytest.raises(UserError, match="a shard lost its Ray worker 4 times"):
+            finished(SimpleNamespace(get=get, exceptions=cluster.exceptions), None)
+
+    @pytest.mark.parametrize("cause", ["ObjectStoreFullError", "OutOfDiskError"])
+    def test_a_full_disk_of_the_cluster_is_an_error(self, on_ray: Any, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(_: Any) -> None:
+            raise getattr(on_ray.exceptions, cause)("no space left")
+
+        monkeypatch.setattr(on_ray, "put", full)
+        with pytest.raises(UserError, match="Ray has no room for what its workers hand on .*no space left.*; free the disk under /tmp/ray"):
+            list(map_shards(add, 10, [1, 2]))
+
+    def test_a_worker_gets_the_threads_that_are_asked_for(self, on_ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert list(map_shards(threads_there, None, [0])) == [1]
+        monkeypatch.setenv("NEUROGLOSS_THREADS", "2")
+        assert workers() == 1
+        assert list(map_shards(threads_there, None, [0])) == [2]
+        monkeypatch.setenv("NEUROGLOSS_THREADS", "3")
+        with pytest.raises(
+            UserError, match="NEUROGLOSS_THREADS is 3, but the Ray cluster has 2 processors; ask for fewer or add a machine"
+        ):
+            list(map_shards(threads_there, None, [0]))
+
     @pytest.mark.parametrize("killed", [False, True])
     def test_recordings_are_the_same_bytes(self, on_ray: Any, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("ray", "local"):
@@ -187,3 +218,19 @@ def test_an_address_that_does_not_answer_is_an_error(address: str, reason: str, 
         UserError, match=f"the Ray cluster at RAY_ADDRESS={address} cannot be reached .*{reason}.*; start it with `ray start --head`"
     ):
         connect()
+
+
+def test_a_worker_that_always_runs_out_of_memory_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's default is to retry without end; the process that asks for the work is the one that decides."""
+    seen: dict[str, str | None] = {}
+
+    def init(**_: Any) -> None:
+        seen["retries"] = os.environ.get("RAY_task_oom_retries")  # noqa: SIM112  # Ray spells it so
+
+    fake = SimpleNamespace(is_initialized=lambda: False, init=init, cluster_resources=lambda: {"CPU": 2})
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setenv("RAY_task_oom_retries", "")  # So that it is restored after the test.
+    monkeypatch.delenv("RAY_task_oom_retries")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    connect()
+    assert seen == {"retries": "3"}
