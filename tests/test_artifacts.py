@@ -89,6 +89,14 @@ def test_an_array_cut_short_is_an_error_not_a_smaller_result(recordings: Recordi
         read_recordings(tmp_path / "a")
 
 
+@pytest.mark.parametrize("part", ["excerpts", "activations", "token_means", "table_counts"])
+def test_an_array_of_another_run_is_an_error_not_a_smaller_result(recordings: Recordings, tmp_path: Path, part: str) -> None:
+    write_recordings(tmp_path / "a", recordings)
+    write_array(tmp_path / "a" / f"{part}.npy", getattr(recordings, part)[:-1])
+    with pytest.raises(UserError, match=f"{part}.npy is .*, expected .*: it is of another run; remove .* and run `dvc repro`"):
+        read_recordings(tmp_path / "a")
+
+
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(recordings: Recordings, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="limits of file sizes exist on POSIX only")
     write_recordings(tmp_path / "a", recordings)

@@ -232,6 +232,32 @@ def test_kept_work_that_is_cut_short_or_of_another_run_is_ignored_and_told(
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_finished_layers_that_are_cut_short_are_recorded_again_and_told(
+    small_shards: None, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine that lost its power may keep the note and lose what it speaks of."""
+    run(MadeUp(), tmp_path / "whole", record_params())
+    real = stages_record_finish()
+
+    def finish(*args: Any) -> Any:
+        if args[0].layer == 1:
+            raise Stopped
+        return real(*args)
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr("stages.record.finish", finish)
+        run(MadeUp(), tmp_path / "cut", record_params())
+    kept = tmp_path / "cut" / "scratch" / "activations.npy"
+    if damage == "cut":
+        os.truncate(kept, kept.stat().st_size - 1)
+    else:
+        kept.unlink()
+    run(MadeUp(), tmp_path / "cut", record_params())
+    assert "activations.npy is cut short; its layers are recorded again" in caplog.text
+    assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
+
+
 def test_results_do_not_depend_on_the_block_size(recorded: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_module, "BLOCK_ROWS", 3)
     found = run(MadeUp(), tmp_path, record_params())

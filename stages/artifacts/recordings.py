@@ -25,6 +25,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
 from stages.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
+from stages.errors import UserError
 
 SCHEMA = "neurogloss.recordings"
 VERSION = 1
@@ -203,7 +204,7 @@ def read_recordings(path: Path) -> Recordings:
     neurons = read_table(path / "neurons.parquet", SCHEMA + ".neurons", VERSION)
     corpus = read_table(path / "corpus.parquet", SCHEMA + ".corpus", VERSION)
     tokens = corpus["tokens"].combine_chunks()
-    return Recordings(
+    found = Recordings(
         layers=neurons["layer"].to_numpy(),
         indices=neurons["neuron"].to_numpy(),
         statistics=neurons,
@@ -219,3 +220,19 @@ def read_recordings(path: Path) -> Recordings:
         token_means=open_array(path / "token_means.npy"),
         about=header["about"],
     )
+    check_parts(path, found)
+    return found
+
+
+def check_parts(path: Path, found: Recordings) -> None:
+    """Raise UserError where an array is not of the size that the tables and the header speak of: a part of another run."""
+    neurons, slots, length, entries = len(found), len(found.slots), found.corpus.shape[1], len(found.table_tokens)
+    expected: dict[str, tuple[int, ...]] = {
+        "excerpts": (neurons, slots),
+        "activations": (neurons, slots, length),
+        "token_means": (neurons, entries),
+        "table_counts": (entries,),
+    }
+    for key, shape in expected.items():
+        if (got := getattr(found, key).shape) != shape:
+            raise UserError(f"{path / key}.npy is {got}, expected {shape}: it is of another run; remove {path} and run `dvc repro`")

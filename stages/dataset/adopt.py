@@ -6,7 +6,7 @@ neurons have; what is left out is counted in `about`. Token means come from each
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from stages.artifacts.files import npy_header, open_array, write_array
 from stages.artifacts.recordings import NEURONS, Kind, Recordings, Slots, Split, deal, write_frame
 from stages.dataset.foreign import ActivationRecordIn, NeuronRecordIn, read_neuron
 from stages.errors import UserError
@@ -127,19 +128,23 @@ class Corpus:
 
 def adopt(folder: Path, source: str, layout: Layout, table_tokens: int, progress: Progress) -> Recordings:
     """Second pass: write the arrays into `folder`, then the tables and the header; gives what was written."""
-    count, slots = len(layout.neurons), layout.slots
-    excerpts = array(folder, "excerpts", np.int32, (count, len(slots)))
-    activations = array(folder, "activations", np.float16, (count, len(slots), layout.tokens))
-    corpus, clipped = Corpus(), 0
+    slots, corpus, clipped = layout.slots, Corpus(), 0
     tops = slots.kinds.count(Kind.TOP)
-    for row, path in enumerate(progress([neuron.path for neuron in layout.neurons], "import")):
-        record = read_neuron(path)
-        kept = [[e for e in group if len(e.tokens) == layout.tokens] for group in usable(record)]
-        chosen = kept[0][:tops] + kept[1][: len(slots) - tops]
-        excerpts[row] = [corpus.row(excerpt.tokens) for excerpt in chosen]
-        values = np.array([excerpt.activations for excerpt in chosen], dtype=np.float64)
-        clipped += int((np.abs(values) > FLOAT16_MAX).sum())
-        activations[row] = np.clip(values, -FLOAT16_MAX, FLOAT16_MAX)
+    excerpts = np.empty((len(layout.neurons), len(slots)), np.int32)
+
+    def rows() -> Iterator[np.ndarray]:
+        nonlocal clipped
+        for row, path in enumerate(progress([neuron.path for neuron in layout.neurons], "import")):
+            record = read_neuron(path)
+            kept = [[e for e in group if len(e.tokens) == layout.tokens] for group in usable(record)]
+            chosen = kept[0][:tops] + kept[1][: len(slots) - tops]
+            excerpts[row] = [corpus.row(excerpt.tokens) for excerpt in chosen]
+            values = np.array([excerpt.activations for excerpt in chosen], dtype=np.float64)
+            clipped += int((np.abs(values) > FLOAT16_MAX).sum())
+            yield np.clip(values, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16)
+
+    activations = fill(folder / "activations.npy", rows(), (len(layout.neurons), len(slots), layout.tokens))
+    write_array(folder / "excerpts.npy", excerpts)
     tokens = np.stack(corpus.excerpts)
     table = token_means(folder, tokens, excerpts, activations, slots, table_tokens)
     statistics = statistics_table(layout, activations)
@@ -161,9 +166,13 @@ def adopt(folder: Path, source: str, layout: Layout, table_tokens: int, progress
     return found
 
 
-def array(folder: Path, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
-    """An array on disk to fill."""
-    return np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape))
+def fill(path: Path, rows: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """A float16 array on disk, written row by row: on a full disk a memory map would end the process instead of raising OSError."""
+    with path.open("wb") as file:
+        file.write(npy_header(shape, np.dtype(np.float16)))
+        for row in rows:
+            file.write(np.ascontiguousarray(row, np.float16).data)
+    return open_array(path)
 
 
 def token_means(
@@ -175,16 +184,19 @@ def token_means(
     table_tokens, table_counts = found[kept].astype(np.int32), counts[kept].astype(np.int32)
     places = np.full(int(tokens.max()) + 1, len(kept), dtype=np.int64)
     places[table_tokens] = np.arange(len(kept))
-    means = array(folder, "token_means", np.float16, (len(excerpts), len(kept)))
-    for row in range(len(excerpts)):
-        open_slots = ~np.isin(excerpts[row], excerpts[row, slots.where(Split.SCORE)])
-        entry = places[tokens[excerpts[row, open_slots]]].ravel()
-        values = activations[row, open_slots].astype(np.float64).ravel()
-        times = np.bincount(entry, minlength=len(kept) + 1)[:-1]
-        sums = np.bincount(entry, weights=values, minlength=len(kept) + 1)[:-1]
-        means[row] = np.where(times > 0, sums / np.maximum(times, 1), np.nan)
+
+    def rows() -> Iterator[np.ndarray]:
+        for row in range(len(excerpts)):
+            open_slots = ~np.isin(excerpts[row], excerpts[row, slots.where(Split.SCORE)])
+            entry = places[tokens[excerpts[row, open_slots]]].ravel()
+            values = activations[row, open_slots].astype(np.float64).ravel()
+            times = np.bincount(entry, minlength=len(kept) + 1)[:-1]
+            sums = np.bincount(entry, weights=values, minlength=len(kept) + 1)[:-1]
+            yield np.where(times > 0, sums / np.maximum(times, 1), np.nan)
+
+    means = fill(folder / "token_means.npy", rows(), (len(excerpts), len(kept)))
     for name, values in (("table_tokens", table_tokens), ("table_counts", table_counts)):
-        np.save(folder / f"{name}.npy", values)
+        write_array(folder / f"{name}.npy", values)
     return {"table_tokens": table_tokens, "table_counts": table_counts, "token_means": means}
 
 

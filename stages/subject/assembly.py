@@ -1,5 +1,6 @@
 """Finished layers, row after row on disk, so that memory holds no more than one layer of the result."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stages.errors import UserError
 from stages.subject.checkpoint import Scratch
 from stages.subject.result import LayerResult
 
+logger = logging.getLogger(__name__)
 KEYS = ("excerpts", "activations", "token_means")
 
 
@@ -25,13 +27,17 @@ class Assembly:
         self.columns: dict[str, np.ndarray] = {}
         self.clipped = 0
         """Activations beyond float16 that were cut to it."""
+        self.sizes = dict.fromkeys(KEYS, 0)
         kept = scratch.load("finished")
-        if kept is not None and all(self.path(key).exists() for key in KEYS):
-            self.columns, progress = kept
-            self.finished, self.clipped = list(progress["layers"]), int(progress["clipped"])
-            self.sizes: dict[str, int] = progress["sizes"]
-        else:
-            self.sizes = dict.fromkeys(KEYS, 0)
+        if kept is None:
+            return
+        columns, progress = kept
+        short = [key for key in KEYS if not self.path(key).exists() or self.path(key).stat().st_size < progress["sizes"][key]]
+        if short:
+            logger.warning("%s is cut short; its layers are recorded again", self.path(short[0]))
+            return
+        self.columns, self.sizes = columns, progress["sizes"]
+        self.finished, self.clipped = list(progress["layers"]), int(progress["clipped"])
 
     def path(self, key: str) -> Path:
         """Where an array is."""
