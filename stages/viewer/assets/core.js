@@ -15,7 +15,7 @@ globalThis.neurogloss = (() => {
   function arrived(name, value) {
     values.delete(name);
     values.set(name, value);
-    const passing = [...values.keys()].filter((key) => key.startsWith("neurons/") || key.startsWith("related/"));
+    const passing = [...values.keys()].filter((key) => /^(neurons|related|model)\//.test(key));
     if (passing.length > KEPT && !api.inlined) values.delete(passing[0]);
   }
 

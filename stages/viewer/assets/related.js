@@ -31,6 +31,7 @@
   function related(page) {
     if (store.about.mode === "report") return el("p", { class: "note" }, "Similar and connected neurons are shown by ", el("code", {}, "neurogloss view"), ".");
     const number = Math.floor(page / store.about.block);
+    const among = `among the ${plural(store.about.pages, "neuron")} here`;
     const likeness = (value) => score(value);
     const weight = (value) => amount(value);
     const resembling = el("section", { class: "card" }, el("h2", {}, "Similar neurons"), waiting("Comparing …"));
@@ -38,7 +39,7 @@
     const similar = el("div"), alike = el("div");
     load(`related/${number}`).then(
       (part) => {
-        fill(similar, neurons("By activation", "Correlation of their mean activations per token.", "correlation", part.activation[page - part.start], part.known, likeness));
+        fill(similar, neurons("By activation", `Correlation of their mean activations per token, ${among}.`, "correlation", part.activation[page - part.start], part.known, likeness));
         fill(resembling, el("h2", {}, "Similar neurons"), similar, alike);
       },
       (error) => fill(resembling, el("h2", {}, "Similar neurons"), waiting(error.message)),
@@ -54,8 +55,8 @@
           el("p", { class: "note" }, `Without any text: weights times embeddings, among the ${plural(part.among, "most frequent token")} of the corpus.`),
           tokens("Tokens it reads", own.reads, own.reads_against),
           tokens("Tokens it writes", own.writes, own.writes_against),
-          neurons("Upstream neurons", "Largest weights from earlier layers.", "weight", part.upstream[page - part.start], part.known, weight),
-          neurons("Downstream neurons", "Largest weights to later layers.", "weight", part.downstream[page - part.start], part.known, weight),
+          neurons("Upstream neurons", `Largest weights from earlier layers, ${among}.`, "weight", part.upstream[page - part.start], part.known, weight),
+          neurons("Downstream neurons", `Largest weights to later layers, ${among}.`, "weight", part.downstream[page - part.start], part.known, weight),
         );
       },
       (error) => fill(connected, el("h2", {}, "What its weights say"), waiting(error.message)),
