@@ -6,10 +6,10 @@ The limit holds for one run. Stages that the same `dvc repro` starts are one run
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 from stages.errors import UserError
 from stages.llm.cache import Cache
+from stages.llm.claims import started
 
 
 class Budget:
@@ -67,12 +67,3 @@ def current_run() -> str:
         parent = os.getppid()
         return f"dvc {parent} {started(parent)}"
     return f"process {os.getpid()} {started(os.getpid())}"
-
-
-def started(process: int) -> str:
-    """When a process started, in ticks since the machine did: process numbers come back, this does not."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]

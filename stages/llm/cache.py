@@ -82,6 +82,8 @@ class Cache:
             raise UserError(
                 f"{self.path} has version {version}, expected {VERSION}; move it away, or export it with the version that wrote it"
             )
+        # Holds nothing that lasts, so it is no reason for another version.
+        self.connection.execute("CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL)")
 
     def find(self, keys: Iterable[str]) -> dict[str, Kept]:
         """The kept answers among these keys."""
@@ -101,11 +103,7 @@ class Cache:
     def keep_all(self, rows: Iterable[tuple[str, Kept]]) -> int:
         """Store many answers at once, all or none; the number of new ones. What is known stays."""
         values = [(key, *to_row(kept)) for key, kept in rows]
-        with self.lock, self.explained(), self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            return self.connection.executemany(
-                f"INSERT OR IGNORE INTO replies (key, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", values
-            ).rowcount
+        return self.change_all(f"INSERT OR IGNORE INTO replies (key, {COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", values)
 
     def run(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a statement."""
@@ -116,6 +114,12 @@ class Cache:
         """Rows changed by a statement."""
         with self.lock, self.explained():
             return self.connection.execute(statement, tuple(values)).rowcount
+
+    def change_all(self, statement: str, rows: list[tuple[Any, ...]]) -> int:
+        """Rows changed by a statement for each of these values, all or none."""
+        with self.lock, self.explained(), self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            return self.connection.executemany(statement, rows).rowcount
 
     def rows(self) -> Iterator[tuple[str, Kept]]:
         """All answers by key, in the order of the keys."""

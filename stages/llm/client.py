@@ -20,6 +20,7 @@ from stages.command import die_with_parent
 from stages.errors import ProviderError, UserError
 from stages.llm.cache import Cache, Kept, cache_file
 from stages.llm.capabilities import remembered
+from stages.llm.claims import Claims
 from stages.llm.drive import Arrived
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
@@ -28,6 +29,8 @@ from stages.params import ModelParams
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 0.5
+"""Between two looks at what another run has under way."""
 TOGETHER = 32
 """Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
 
@@ -97,6 +100,9 @@ class CachedClient:
         self.provider: Provider | None = None
         self.refresh = machine.flag("REFRESH")
         self.price_share = BATCH_PRICE if model.provider == "openai" and machine.flag("BATCH") else 1.0
+        self.claims = Claims(cache)
+        # Batches are remembered by themselves, and who asks anew wants an answer of his own.
+        self.shares = not (self.refresh or machine.flag("BATCH"))
         self.tally = Tally()
         self.lock = threading.Lock()
 
@@ -132,11 +138,12 @@ class CachedClient:
         keys = [request.key for request in requests]
         known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        asked: set[str] = set()
         try:
             with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, mininterval=0.5, leave=False) as bar:
-                self.fetch(missing, known, bar)
+                self.fetch(missing, known, asked, bar)
         finally:
-            self.count(keys, missing, known)
+            self.count(keys, asked, known)
             self.tally.seconds += time.monotonic() - began
         return [known[key] for key in keys]
 
@@ -150,9 +157,37 @@ class CachedClient:
             self.tally.saved = total(self.tally.saved, kept.answer.usage)
         return found
 
-    def fetch(self, missing: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
+    def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
+        """Ask what nobody else is asking, and wait for what another run has under way; `asked` are the keys that went to the provider."""
+        if any(request.echo for request in missing.values()) and not self.offers("echo"):
+            raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
+        left, waited = dict(missing), False
+        while left:
+            try:
+                ours = self.claims.take(list(left)) if self.shares else set(left)
+                # Another run may have had the answer just before the claim.
+                self.take_up(left, known, bar)
+                asked |= ours & set(left)
+                self.get({key: left.pop(key) for key in list(left) if key in ours}, known, bar)
+            finally:
+                self.claims.release()
+            if left:
+                if not waited:
+                    logger.info("waiting for %s answers that another run has under way", len(left))
+                waited = True
+                time.sleep(WAIT_S)
+                self.take_up(left, known, bar)
+
+    def take_up(self, left: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
+        """Move what the cache knows by now."""
+        for key, kept in self.recalled(list(left)).items():
+            known[key] = kept.answer
+            del left[key]
+            bar.update()
+
+    def get(self, requests: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
         """Ask the provider and keep each answer as it arrives."""
-        keys = list(missing)
+        keys = list(requests)
 
         def arrived(index: int, answer: Answer, seconds: float) -> None:
             known[keys[index]] = answer
@@ -161,16 +196,14 @@ class CachedClient:
                 self.cache.keep(keys[index], Kept(self.name, answer, usd, seconds), replace=self.refresh)
             bar.update()
 
-        if any(request.echo for request in missing.values()) and not self.offers("echo"):
-            raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
         if keys:
-            self.opened().answer_each(list(missing.values()), arrived)
+            self.opened().answer_each(list(requests.values()), arrived)
 
-    def count(self, keys: list[str], missing: dict[str, Request], known: dict[str, Answer]) -> None:
+    def count(self, keys: list[str], asked: set[str], known: dict[str, Answer]) -> None:
         """Add one `ask` to the tally, as far as it came."""
         answered = [key for key in keys if key in known]
         self.tally.requests += len(answered)
-        self.tally.cached += len(answered) - sum(key in known for key in missing)
+        self.tally.cached += len(answered) - sum(key in known for key in asked)
         self.tally.failed.update(answer.status for answer in map(known.__getitem__, answered) if isinstance(answer, ProviderError))
 
     def close(self) -> None:
