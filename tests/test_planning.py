@@ -12,15 +12,19 @@ from typer.testing import CliRunner
 
 from stages.artifacts.recordings import Recordings, Split, write_recordings
 from stages.cli import app
+from stages.errors import UserError
 from stages.explainers.asked import explain_by_asking
 from stages.llm.cache import Cache, cache_file
 from stages.llm.client import CachedClient, Together
 from stages.llm.planning import Planned
 from stages.llm.providers.scripted import Scripted
 from stages.llm.request import Client
+from stages.llm.tokens import ESTIMATE
 from stages.llm.usage import cost_usd
 from stages.params import ModelParams, Params, load_params
 from stages.planning import plan
+from stages.prompts import GeneratedPrompt
+from stages.simulators.generated import answer
 from stages.simulators.run import open_simulator
 from tests.llm.asking import model
 
@@ -87,6 +91,24 @@ def test_a_run_asks_what_the_plan_says(samples: int, recordings: Recordings, cac
     assert sum(step.usd for step in before) > run.usd / tries > 0
 
 
+def test_answers_as_long_as_the_examples_cost_about_what_right_answers_do(recordings: Recordings, cache: Cache) -> None:
+    chosen = settings()
+    prompt = chosen.prompts.simulate["generated"]
+    assert isinstance(prompt, GeneratedPrompt)
+    step = next(step for step in plan(recordings, chosen, cache) if step.stage == "simulate")
+    slots = recordings.slots.where(Split.CALIBRATE, Split.SCORE)
+    rows = np.flatnonzero(~recordings.silent)
+    right = sum(
+        ESTIMATE.count(answer([(recordings.text(token), 0) for token in tokens], prompt))
+        for row in rows
+        for tokens in recordings.tokens(int(row), slots)
+    )
+    price = chosen.models["gpt"].price
+    likely = (1e6 * step.usd_likely - step.tokens_in * price.prompt) / price.completion
+    assert right / 2 < likely < 2 * right < step.tokens_out / 5
+    assert step.usd_likely < step.usd
+
+
 def test_what_was_asked_is_no_longer_to_pay(recordings: Recordings, cache: Cache) -> None:
     chosen = settings()
     Run(cache).run(recordings, chosen)
@@ -121,6 +143,7 @@ def test_a_batch_is_half_the_price(recordings: Recordings, cache: Cache, monkeyp
     monkeypatch.setenv("BATCH", "1")
     half = plan(recordings, settings(), cache)
     assert [step.usd for step in half] == pytest.approx([step.usd / 2 for step in full])
+    assert [step.usd_likely for step in half] == pytest.approx([step.usd_likely / 2 for step in full])
     assert all("half the price" in step.notes[0] for step in half)
 
 
@@ -156,10 +179,18 @@ def test_the_command_shows_a_table_and_json(recordings: Recordings, cache: Cache
     table = invoke(tmp_path, recordings, ASKING)
     assert "explain" in table and "\n all" in table and "unknown" in table
     assert "tokens of gpt: an estimate" in table
+    assert "with answers as long as the examples': about $0." in table
     assert "\u2026" not in table
     steps = json.loads(invoke(tmp_path, recordings, ASKING, "--json"))
     assert [step["stage"] for step in steps] == ["explain", "simulate"]
     assert steps[0]["requests"] == 7
+
+
+def test_without_recordings_it_says_what_to_run_that_costs_nothing(cache: Cache, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not there yet; run `dvc repro record`, which asks no language model"):
+        CliRunner().invoke(
+            app, ["plan", "--params", str(ROOT / "params.yaml"), "--recordings", str(tmp_path / "no")], catch_exceptions=False
+        )
 
 
 def test_the_default_asks_no_language_model(recordings: Recordings, cache: Cache, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ def plan(
     from dataclasses import asdict
 
     from stages.artifacts.recordings import read_recordings
+    from stages.errors import UserError
     from stages.llm.cache import Cache, cache_file
     from stages.params import load_params
     from stages.planning import plan as planned
@@ -23,6 +24,8 @@ def plan(
     from stages.terminal.text import console
 
     settings = load_params(params)
+    if not recordings.exists():
+        raise UserError(f"{recordings} is not there yet; run `dvc repro record`, which asks no language model, then plan again")
     cache = Cache(cache_file())
     try:
         steps = planned(read_recordings(recordings), settings, cache)

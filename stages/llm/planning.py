@@ -11,7 +11,7 @@ from stages import machine
 from stages.artifacts.status import Status
 from stages.llm.cache import Cache
 from stages.llm.capabilities import remembered
-from stages.llm.request import Answer, Capability, Client, Reply, Request, failure
+from stages.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
 from stages.llm.tokens import TokenCounter, counter
 from stages.llm.usage import BATCH_PRICE, worst_usd
 from stages.params import ModelParams
@@ -35,6 +35,8 @@ class Planned:
     """At most."""
     usd: float = 0.0
     """At most: nothing read from a prefix cache, every answer as long as it may be."""
+    usd_likely: float = 0.0
+    """The same, with answers as long as those of the prompt's examples, in proportion to the questions."""
     seconds: float | None = None
     """At the observed rate; None where this model has not answered yet, and for batches."""
     counted: str = ""
@@ -53,6 +55,7 @@ class PlanningClient:
         self.answers = answers
         """Lines of a placeholder; 0 fails instead."""
         self.seen: set[str] = set()
+        self.sizes: dict[Message, int] = {}
         self.placeholders = 0
 
     def offers(self, capability: Capability) -> bool:
@@ -85,6 +88,18 @@ class PlanningClient:
             self.plan.tokens_in += tokens
             self.plan.tokens_out += longest
             self.plan.usd += worst_usd(tokens, request.max_tokens, self.params.price)
+            self.plan.usd_likely += worst_usd(tokens, min(longest, self.likely(request)), self.params.price)
+
+    def likely(self, request: Request) -> int:
+        """Tokens of an answer that is to its question what the examples' answers are to theirs; as many as may be where there are none."""
+        *head, last = request.messages or (Message("user", request.prompt),)
+        if len(head) < 2:
+            return request.max_tokens
+        for message in head:
+            if message not in self.sizes:
+                self.sizes[message] = self.count.count(message.content)
+        asked, answered = (sum(self.sizes[message] for message in head if message.role == role) for role in ("user", "assistant"))
+        return -(-answered * self.count.count(last.content) // max(1, asked)) if answered else request.max_tokens
 
     def placeholder(self) -> Answer:
         """What stands for an answer that nobody gave yet."""
@@ -127,6 +142,7 @@ class Planner:
         """Price and time of the whole step."""
         if model.provider == "openai" and machine.flag("BATCH"):
             plan.usd *= BATCH_PRICE
+            plan.usd_likely *= BATCH_PRICE
             plan.notes.append("through the batch API: half the price, an answer within a day")
             return
         found = self.cache.run(

@@ -19,9 +19,11 @@ def plan_table(steps: list[Planned], settings: Params) -> list[Table | str]:
         table.add_row(step.stage, step.model, *amounts, duration(step.seconds))
     total = (f"{sum(getattr(step, name) for step in steps):,}" for name in ("requests", "cached", "tokens_in", "tokens_out"))
     table.add_row("all", "", *total, f"{sum(step.usd for step in steps):.4f}", "")
+    most, likely = (sum(getattr(step, name) for step in steps) for name in ("usd", "usd_likely"))
+    shorter = [f"with answers as long as the examples': about ${likely:.4f}"] if likely < most else []
     counted = sorted({f"tokens of {step.model}: {step.counted}" for step in steps})
     notes = [f"{step.stage}: {note}" for step in steps for note in dict.fromkeys(step.notes)]
-    return [table, *counted, *notes]
+    return [table, *shorter, *counted, *notes]
 
 
 def duration(seconds: float | None) -> str:
