@@ -75,11 +75,16 @@ browser:
 flow: install
 	python -m stages.documents
 
-# Every claim about speed and memory, each benchmark ending in one line of JSON; peers and Ray come into an environment of their own.
-BENCH ?= record scale ray score whole_model
+# Every claim about speed and memory, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
+# Peers and Ray come into an environment of their own.
+BENCH ?= all_at_once client score tracking viewer record scale ray whole_model
 PEERS := $(VENV)-bench
 bench: $(PEERS)/.installed
-	for name in $(BENCH); do $(PEERS)/bin/python -m benchmarks.$$name || exit 1; done
+	for name in $(BENCH); do \
+	    PATH="$(abspath $(PEERS)/bin):$$PATH" python -m benchmarks.$$name >$(PEERS)/$$name.out || exit 1; \
+	    tail -n 1 $(PEERS)/$$name.out | python -m json.tool >benchmarks/results/$$name.json || exit 1; \
+	done
+	python -m stages.documents
 
 $(PEERS)/.installed: pyproject.toml constraints.txt benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -1,5 +1,6 @@
 """Documents that are code: rewrites the table of stages in stages/README.md from dvc.yaml, and the result in README.md from metrics/,
-its table of variables from stages/machine.py."""
+its table of variables from stages/machine.py, and the figures in benchmarks/README.md from benchmarks/results/.
+"""
 
 import ast
 import csv
@@ -25,9 +26,14 @@ def documents(root: Path) -> dict[Path, str]:
     score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
     with (root / "metrics" / "examples.csv").open(encoding="utf-8", newline="") as file:
         examples = list(csv.DictReader(file))
+    benchmarks = root / "benchmarks"
+    measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((benchmarks / "results").glob("*.json"))}
     machine = ast.get_docstring(ast.parse((root / "stages" / "machine.py").read_text(encoding="utf-8"))) or ""
     flow, readme = root / "stages" / "README.md", root / "README.md"
     return {
+        benchmarks / "README.md": between(
+            (benchmarks / "README.md").read_text(encoding="utf-8"), "measured", measured_tables(benchmarks, measured)
+        ),
         flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
         readme: between(
             between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)), "machine", machine_table(machine)
@@ -58,6 +64,30 @@ def machine_table(docstring: str) -> str:
     """One row per variable of the environment that stages/machine.py names; what DVC sets is left out."""
     rows = [line.split(maxsplit=1) for line in docstring.splitlines() if re.match(r"[A-Z_]{5,}[ =]", line)]
     return "\n".join(["| variable | what it sets |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in rows if name != "DVC_ROOT")])
+
+
+def measured_tables(folder: Path, measured: dict[str, dict[str, Any]]) -> str:
+    """For each benchmark its first line and what it measured last; lists of more than a few numbers stay in the file."""
+    parts = []
+    for name, found in measured.items():
+        about = ast.get_docstring(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))) or name
+        short = {key: value for key, value in found.items() if len(json.dumps(value)) <= 60}
+        rows = [f"| `{key}` | {figure(value)} |" for key, value in short.items()]
+        parts.append("\n".join([f"### {name}", "", about.splitlines()[0], "", "| figure | value |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def figure(value: Any) -> str:
+    """A measured value for a reader: four digits of a number.
+
+    >>> figure(0.98764), figure(46080), figure([1, 2.5]), figure(True)
+    ('0.9876', '46,080', '1, 2.5', 'true')
+    """
+    if isinstance(value, list):
+        return ", ".join(map(figure, value))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(json.dumps(value)).strip('"')
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 def path_of(entry: Any) -> str:
