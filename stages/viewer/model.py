@@ -16,7 +16,7 @@ from stages.viewer.encode import spelled
 from stages.viewer.result import Result
 from stages.viewer.similar import listed, neighbours
 from stages.viewer.strongest import Strongest, pairs, strongest
-from stages.viewer.weights import NEURONS, Weights, lens
+from stages.viewer.weights import NEURONS, Lexicon, Weights, lens, lexicon
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ class Model:
         return np.asarray(self.result.recordings.table_tokens)
 
     @cached_property
+    def lexicon(self) -> Lexicon:
+        """Their vectors."""
+        return lexicon(self.weights, self.tokens)
+
+    @cached_property
     def words(self) -> meaning.Words:
         """Vectors of words."""
         recordings = self.result.recordings
@@ -90,7 +95,7 @@ class Model:
     def block(self, start: int, stop: int) -> dict[str, Any]:
         """Tokens, connected neurons and neurons of like explanation of these page rows."""
         with self.lock:  # What blocks have in common is made once.
-            _ = self.texts, self.weights.layers, self.weights.unembedding, self.tokens
+            _ = self.texts, self.weights.layers, self.lexicon
         near = neighbours(self.texts, start, stop)
         links = self.links(start, stop)
         return {
@@ -107,7 +112,7 @@ class Model:
         found: list[dict[str, list[list[Any]]]] = []
         for layer in np.unique(recordings.layers[rows]):
             neurons = recordings.indices[rows[recordings.layers[rows] == layer]]
-            seen = lens(self.weights, self.tokens, int(layer), neurons)
+            seen = lens(self.weights, self.lexicon, int(layer), neurons)
             for n in range(len(neurons)):
                 found.append(
                     {name: [[spelled(pieces[self.tokens[c]]), v] for c, v in pairs(part, n)] for name, part in seen._asdict().items()}

@@ -122,6 +122,21 @@ def array(tensor: Any) -> np.ndarray:
     return np.asarray(tensor.detach().float().cpu().numpy())
 
 
+class Lexicon(NamedTuple):
+    """Some tokens on their way in and out of the subject."""
+
+    embedding: Float[np.ndarray, "token width"]
+    scaled: Float[np.ndarray, "token width"]
+    """The embedding at unit scale."""
+    unembedding: Float[np.ndarray, "token width"]
+
+
+def lexicon(weights: Weights, tokens: Int[np.ndarray, " token"]) -> Lexicon:
+    """The vectors of these tokens."""
+    embedding = weights.embedding[tokens]
+    return Lexicon(embedding, unit_scale(embedding), weights.unembedding[tokens])
+
+
 class Lens(NamedTuple):
     """Tokens that the weights of some neurons favour and disfavour. Columns count in the tokens that were asked for."""
 
@@ -131,15 +146,15 @@ class Lens(NamedTuple):
     writes_against: Strongest
 
 
-def lens(weights: Weights, tokens: Int[np.ndarray, " token"], layer: int, neurons: Int[np.ndarray, " neuron"]) -> Lens:
+def lens(weights: Weights, tokens: Lexicon, layer: int, neurons: Int[np.ndarray, " neuron"]) -> Lens:
     """The logit lens of neurons of one layer, among these tokens. Strengths against are negated."""
     there = weights.layers[layer]
-    embedding = weights.embedding[tokens]
-    reads = there.reads[neurons] @ embedding.T  # (neuron, token)
-    if there.gated is not None:
-        gate, up = (part[neurons] @ unit_scale(embedding).T for part in there.gated)
+    if there.gated is None:
+        reads = there.reads[neurons] @ tokens.embedding.T  # (neuron, token)
+    else:
+        gate, up = (part[neurons] @ tokens.scaled.T for part in there.gated)
         reads = activation(weights.model, gate) * up
-    writes = there.writes[neurons] @ weights.unembedding[tokens].T
+    writes = there.writes[neurons] @ tokens.unembedding.T
     return Lens(strongest(reads, TOKENS), strongest(-reads, TOKENS), strongest(writes, TOKENS), strongest(-writes, TOKENS))
 
 

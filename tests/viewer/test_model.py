@@ -20,7 +20,7 @@ from stages.viewer.result import Result, open_result
 from stages.viewer.similar import neighbours, profiles
 from stages.viewer.site import write_site
 from stages.viewer.strongest import strongest
-from stages.viewer.weights import Weights, layer_weights, lens
+from stages.viewer.weights import Weights, layer_weights, lens, lexicon
 from tests.viewer.test_pages import value
 
 
@@ -56,7 +56,8 @@ def test_the_written_tokens_are_the_logits_of_the_output_weights(subject: Subjec
     model = subject.model
     down = model.model.layers[1].mlp.down_proj.weight[:, 5]
     by_hand = torch.topk(model.lm_head.weight @ (down * model.model.norm.weight), 10)
-    found = lens(Weights(model, subject.sites), np.arange(len(subject.vocabulary)), 1, np.array([5]))
+    weights = Weights(model, subject.sites)
+    found = lens(weights, lexicon(weights, np.arange(len(subject.vocabulary))), 1, np.array([5]))
     assert found.writes.columns[0].tolist() == by_hand.indices.tolist()
     assert np.allclose(found.writes.values[0], by_hand.values, atol=1e-5)
 
@@ -67,7 +68,8 @@ def test_the_read_tokens_are_those_whose_embedding_alone_would_fire_the_neuron(s
     with torch.inference_mode():
         block.mlp(block.post_attention_layernorm(subject.model.model.embed_tokens.weight))
     handle.remove()
-    found = lens(Weights(subject.model, subject.sites), np.arange(len(subject.vocabulary)), 0, np.array([7]))
+    weights = Weights(subject.model, subject.sites)
+    found = lens(weights, lexicon(weights, np.arange(len(subject.vocabulary))), 0, np.array([7]))
     by_hand = torch.topk(seen[0][:, 7], 5)
     assert found.reads.columns[0, :5].tolist() == by_hand.indices.tolist()
     assert np.allclose(found.reads.values[0, :5], by_hand.values, rtol=1e-3)

@@ -50,7 +50,7 @@
       el(
         "div",
         { class: "verdict" },
-        el("p", { class: "big" }, el("strong", {}, score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "no score" : missing(scores.ci_low) ? "score" : `score, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`)),
+        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : missing(scores.ci_low) ? "score" : `score, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`)),
         status[0] === "ok" ? null : el("p", { class: "fault" }, `${status[1][0].toUpperCase()}${status[1].slice(1)}.`),
         missing(scores.top_and_random) ? null : charts.interval(scores),
       ),
