@@ -258,6 +258,25 @@ def test_finished_layers_that_are_cut_short_are_recorded_again_and_told(
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
 
+@pytest.mark.parametrize("limit", [1200, 2000, 3000])
+def test_a_disk_that_fills_while_work_is_kept_is_told_and_the_run_goes_on_with_the_same_bytes(
+    small_shards: None, limit: int, tmp_path: Path
+) -> None:
+    """The limits stop it at an early array that is kept, at a later one, and at a finished layer."""
+    resource = pytest.importorskip("resource", reason="limits of file sizes exist on POSIX only")
+    run(MadeUp(), tmp_path / "whole", record_params())
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot write .*; free or change the disk and run again"):
+            run(MadeUp(), tmp_path / "cut", record_params())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    run(MadeUp(), tmp_path / "cut", record_params())
+    assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
+
+
 def test_results_do_not_depend_on_the_block_size(recorded: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_module, "BLOCK_ROWS", 3)
     found = run(MadeUp(), tmp_path, record_params())
