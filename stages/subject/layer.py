@@ -55,7 +55,7 @@ class LayerState:
     def add_moments(self, moments: Moments) -> None:
         """Join the next shard's; the order of shards is part of the result."""
         joined = join(self.moments, moments)
-        self.count[0], self.mean, self.central = joined.count, joined.mean, joined.sums
+        self.count[0], self.mean[:], self.central[:] = joined.count, joined.mean, joined.sums  # In place: see LayerRecorder.
 
     def take(self, other: "LayerState", plan: LayerPlan, excerpts: range) -> None:
         """Add what another state learned from these later excerpts; its moments are joined apart, shard by shard."""
@@ -90,7 +90,11 @@ def empty_state(neurons: int, top: int, random: int, tokens: int, entries: int) 
 
 
 class LayerRecorder:
-    """Takes one layer's activations batch by batch into a state."""
+    """Takes one layer's activations batch by batch into a state.
+
+    Nothing that outlives a batch is allocated while one is worked on: small things between large ones keep the allocator from using a
+    gap again, and memory would grow by a gap for each layer.
+    """
 
     def __init__(self, plan: LayerPlan, state: LayerState, workers: Executor) -> None:
         self.plan, self.state, self.workers = plan, state, workers
@@ -98,18 +102,19 @@ class LayerRecorder:
         flat = plan.random.ravel()
         self.by_excerpt = np.argsort(flat, kind="stable")
         self.drawn = flat[self.by_excerpt]
+        self.shift = np.zeros(len(plan.neurons), np.float32)
+        self.powers = np.zeros((4, len(plan.neurons)))
         self.begin_shard()
 
     def begin_shard(self) -> None:
         """Start the sums of a shard."""
         self.count = 0
-        self.shift: Tensor | None = None
-        self.powers = np.zeros((4, len(self.plan.neurons)))
+        self.shift[:] = 0
+        self.powers[:] = 0
 
     def end_shard(self) -> Moments:
         """Moments of the shard that ends here."""
-        shift = np.zeros(len(self.plan.neurons)) if self.shift is None else self.shift.double().cpu().numpy()
-        moments = from_powers(self.count, shift, self.powers)
+        moments = from_powers(self.count, self.shift.astype(np.float64), self.powers)
         self.begin_shard()
         return moments
 
@@ -125,21 +130,21 @@ class LayerRecorder:
 
     def sweep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> Float16[np.ndarray, "excerpt neuron"]:
         """Largest activation of each excerpt; powers and firing are summed on the way."""
-        if self.shift is None:
-            self.shift = seen.mean(dim=(0, 1))
-        maxima, sums = sweep_on_device(seen, self.shift) if seen.is_cuda else self.sweep_in_cache(seen)
+        if not self.count:
+            self.shift[:] = seen.mean(dim=(0, 1)).cpu().numpy()
+        maxima, sums = sweep_on_device(seen, torch.from_numpy(self.shift).to(seen.device)) if seen.is_cuda else self.sweep_in_cache(seen)
         if not np.isfinite(sums).all():
             self.complain(batch, seen)
         self.powers += sums[:4]
         self.count += seen.shape[0] * seen.shape[1]
         self.state.firing += sums[4].astype(np.int64)
-        if np.sqrt(sums[1].max()) + self.shift.abs().max().item() > FLOAT16_MAX:
+        if np.sqrt(sums[1].max()) + np.abs(self.shift).max() > FLOAT16_MAX:
             self.state.clipped += int((seen.abs() > FLOAT16_MAX).sum())
         return np.asarray(maxima.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy())
 
     def sweep_in_cache(self, seen: Float32[Tensor, "excerpt token neuron"]) -> tuple[Tensor, Float64[np.ndarray, "5 neuron"]]:
         """The same on the processor, by several workers."""
-        values, shift = seen.numpy(), self.shift.numpy()  # type: ignore[union-attr]  # sweep has set it
+        values, shift = seen.numpy(), self.shift
         chunks = [values[first : first + CHUNK] for first in range(0, len(values), CHUNK)]
         swept = list(self.workers.map(lambda chunk: sweep_chunk(chunk, shift), chunks))
         sums = np.zeros((5, values.shape[2]))
