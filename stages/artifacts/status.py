@@ -32,7 +32,7 @@ ADVICE = {
     Status.CUT_OFF: "raise {limit}; a model that thinks first needs thousands",
     Status.UNPARSABLE: "see what was answered with `neurogloss cache export FILE`; another prompt or a stronger model may keep to the form",
     Status.UNANSWERED: "run again: what was answered is kept, only the rest is asked",
-    Status.TOO_LONG: "raise models.*.context where the model can take more, or choose a shorter prompt or fewer excerpts",
+    Status.TOO_LONG: "set models.*.context to what the model takes, and prompts are cut to fit; else choose a shorter prompt",
 }
 """What to do about the commonest cause."""
 LIMITS = {"explain": "explain.max_tokens", "simulate": "max_tokens of the prompt"}

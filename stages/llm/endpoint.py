@@ -68,4 +68,4 @@ def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UserError(f"{key_from} holds a blank, a line break or a character that no key has; copy the key again")
     # A server of one's own often wants no key, but the header has to hold something.
-    return Endpoint(base_url, key or "none", key_from or "models.{name}.key_from, which names no variable", base_url_from)
+    return Endpoint(base_url, key or "none", key_from or "models.{name}.key_from (it names no variable)", base_url_from)

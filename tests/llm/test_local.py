@@ -10,6 +10,7 @@ import torch
 from stages.artifacts.status import Status
 from stages.errors import ProviderError, UserError
 from stages.llm.providers.local import Local, count_tokens, open_local
+from stages.llm.providers.local_generation import Question
 from stages.llm.request import Message, Reply, Request
 from stages.llm.tokens import counter
 from stages.params import load_params
@@ -264,6 +265,15 @@ def test_each_generated_token_comes_with_its_alternatives(parts: tuple[Any, Any]
     ids = parts[1](PROMPTS[1])["input_ids"]
     best = np.sort(reference(parts, [*ids, 0], len(ids)))[-3:]
     assert np.exp(list(found.tokens[0].alternatives.values())).sum() == pytest.approx(np.exp(best).sum(), abs=1e-4)
+
+
+def test_the_thoughts_of_a_model_that_thinks_first_are_no_part_of_its_answer(local: Local) -> None:
+    question = Question(
+        Request("local", "tiny", prompt="the cat", max_tokens=99), local.words.ids(Request("local", "tiny", prompt="the cat"))
+    )
+    for said, text in (("<think>hm</think> fruit", "fruit"), ("<think>hm, fr", ""), ("fruit", "fruit")):
+        question.text, question.finish_reason = said, "stop"
+        assert question.reply(local.words, 0).text == text
 
 
 @pytest.mark.parametrize("template", [None, TEMPLATE, NO_SYSTEM])

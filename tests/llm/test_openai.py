@@ -262,7 +262,7 @@ def test_an_endpoint_that_gets_no_key_and_wants_one_says_where_to_name_it(
 ) -> None:
     with Server(always("401")) as server:
         monkeypatch.setenv("MINE", server.url)
-        with pytest.raises(UserError, match="check models.gpt.key_from, which names no variable"):
+        with pytest.raises(UserError, match="check models.gpt.key_from .it names no variable."):
             ask(server, questions(1), base_url_from="MINE")
 
 
