@@ -1,5 +1,6 @@
 """What the kept replies are worth, as tables for a terminal."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from stages.llm.cache import Cache
@@ -11,6 +12,8 @@ def holdings_table(cache: Cache) -> list[Table | str]:
     kept = Table(
         Column("model", overflow="fold"),
         *(Column(name, justify="right", no_wrap=True) for name in ("replies", "unusable", "tokens in", "out", "paid", "hits", "saved")),
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     hits = {model: (count, saved) for model, count, saved in cache.run("SELECT model, hits, saved_usd FROM hits")}
     sums = "COUNT(*), SUM(status != 'ok'), SUM(prompt), SUM(completion), SUM(cost_usd)"
@@ -21,7 +24,7 @@ def holdings_table(cache: Cache) -> list[Table | str]:
     parts: list[Table | str] = [f"{cache.path}, {size / 1e6:.1f} MB", kept]
     known = cache.run("SELECT base_url, model, capability, offered FROM endpoints ORDER BY base_url, model, capability")
     if known:
-        endpoints = Table("endpoint", "model", "capability", "offered")
+        endpoints = Table("endpoint", "model", "capability", "offered", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for base_url, model, capability, offered in known:
             endpoints.add_row(base_url or "imported", model, capability, "yes" if offered else "no")
         parts.append(endpoints)
