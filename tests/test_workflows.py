@@ -186,6 +186,10 @@ def test_a_param_to_try_is_an_experiment_and_without_a_remote_all_is_computed(tm
     assert "phrases: 3" in toy.git("show", "HEAD:params.yaml")
     assert "exit 0" not in pipeline(toy, "run", check=False, SET_PARAM="--force; touch hacked $(touch hacked)")
     assert not (toy.folder / "hacked").exists()
+    assert "error: BASE is 'nowhere'" in pipeline(toy, "report", check=False, BASE="nowhere")
+    assert "exit 0" in pipeline(toy, "report", BASE="HEAD")
+    said = (toy.folder / "report.md").read_text(encoding="utf-8")
+    assert "holds no dvc.lock" in said and "| params.yaml | explain.concepts.phrases | 3" in said
 
 
 @pytest.mark.parametrize("variant", ["", "explain.method=token_list", "a b:explain.method=token_list", "a:explain.method", "--temp:a=b;c"])
