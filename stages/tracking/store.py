@@ -119,6 +119,7 @@ def opened(store: Store) -> Iterator[tuple["MlflowClient", str]]:
                 found = connect(store)
             with ToldPlainly(store):
                 yield found
+                settle(store)
     except Timeout as error:
         raise UserError(
             f"{folder / 'track.lock'} is held by another process for more than {PATIENCE_S:g} s; wait for it or end it, then run again"
@@ -136,6 +137,13 @@ def check_writable(store: Store) -> None:
     with closing(sqlite3.connect(store.database, timeout=BUSY_S, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
+
+
+def settle(store: Store) -> None:
+    """Put what has been written into the database file itself, so that the file alone can be copied."""
+    if store.database:
+        with closing(sqlite3.connect(store.database, timeout=BUSY_S)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def connect(store: Store) -> tuple["MlflowClient", str]:
