@@ -111,6 +111,13 @@ def test_token_means_leave_the_score_excerpts_out_and_are_nan_where_nothing_is_l
     assert empty > 0
 
 
+def test_a_token_has_the_same_mean_in_a_small_table_as_in_a_large_one(recorded: Recordings, tmp_path: Path) -> None:
+    small = run(MadeUp(), tmp_path, record_params(table_tokens=2))
+    assert len(small.table_tokens) == 2
+    places = np.searchsorted(recorded.table_tokens, small.table_tokens)
+    np.testing.assert_array_equal(small.token_means, recorded.token_means[:, places])
+
+
 def test_the_table_holds_the_most_frequent_tokens(recorded: Recordings) -> None:
     tokens, counts = np.unique(recorded.corpus, return_counts=True)
     assert len(recorded.table_tokens) == 30

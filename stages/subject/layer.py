@@ -197,9 +197,13 @@ class LayerRecorder:
 
     def add_tokens(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         """Add activations to the sums of their tokens."""
-        flat = seen.flatten(0, 1).clamp(-FLOAT16_MAX, FLOAT16_MAX).half().float()
+        flat, rows = seen.flatten(0, 1), batch.rows
+        listed = torch.nonzero(rows < len(batch.entries)).flatten()
+        if 2 * len(listed) < len(rows):  # Few tokens of the batch are in the table: the others need no rounding.
+            flat, rows = flat.index_select(0, listed.to(seen.device)), rows[listed]
+        flat = flat.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().float()
         partial = torch.zeros((len(batch.entries) + 1, seen.shape[2]), device=seen.device)
-        partial.index_add_(0, batch.rows.to(seen.device), flat)
+        partial.index_add_(0, rows.to(seen.device), flat)
         self.state.sums[batch.entries] += partial[:-1].double().cpu().numpy()
 
 
