@@ -45,8 +45,9 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
     """The NEURONS columns. Peak and maximum never see the score split."""
     moments = state.moments
     open_slots = slots.where(*(split for split in Split if split is not Split.SCORE))
-    maximum = activations.max(axis=2)[:, open_slots].max(axis=1).astype(np.float64)
-    peak = activations.max(axis=2)[:, slots.where(Split.EXPLAIN)].max(axis=1, initial=-np.inf).astype(np.float64)
+    strongest = activations.astype(np.float32).max(axis=2)  # In float16 each comparison would convert both sides.
+    maximum = strongest[:, open_slots].max(axis=1).astype(np.float64)
+    peak = strongest[:, slots.where(Split.EXPLAIN)].max(axis=1, initial=-np.inf).astype(np.float64)
     columns = {
         "layer": np.full(len(plan.neurons), plan.layer, np.int32),
         "neuron": plan.neurons,
