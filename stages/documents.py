@@ -71,10 +71,16 @@ def measured_tables(folder: Path, measured: dict[str, dict[str, Any]]) -> str:
     parts = []
     for name, found in measured.items():
         about = ast.get_docstring(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))) or name
-        short = {key: value for key, value in found.items() if len(json.dumps(value)) <= 60}
+        flat = {f"{key}.{part}".strip("."): inner for key, value in found.items() for part, inner in inside(value).items()}
+        short = {key: value for key, value in flat.items() if len(json.dumps(value)) <= 60}
         rows = [f"| `{key}` | {figure(value)} |" for key, value in short.items()]
         parts.append("\n".join([f"### {name}", "", about.splitlines()[0], "", "| figure | value |", "|---|---|", *rows]))
     return "\n\n".join(parts)
+
+
+def inside(value: Any) -> dict[str, Any]:
+    """The parts of a group of figures; a single one is a part without a name."""
+    return value if isinstance(value, dict) else {"": value}
 
 
 def figure(value: Any) -> str:
