@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages.machine import threads
+from stages.machine import keep_freed_memory, threads
 from stages.params import RecordParams
 from stages.subject.excerpts import Excerpts
 from stages.subject.model import Subject
@@ -26,6 +26,7 @@ def random_subject(layers: int = 30, neurons: int = 1536, dimensions: int = 64) 
 
     torch.manual_seed(0)
     torch.set_num_threads(threads())
+    keep_freed_memory()
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=dimensions,

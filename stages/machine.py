@@ -19,12 +19,17 @@ MLFLOW_EXPERIMENT_NAME  experiment of MLflow (default: neurogloss)
 DVC_ROOT                set by DVC: the repository, also from its temporary workspaces
 """
 
+import ctypes
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
 from stages.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
 
 
 def cache_folder() -> Path:
@@ -44,6 +49,17 @@ def repository() -> Path:
 def threads() -> int:
     """CPU threads for arithmetic."""
     return positive("NEUROGLOSS_THREADS", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed: handing each layer's activations back and taking them again page by page costs more than recording.
+
+    Elsewhere, and where MALLOC_TRIM_THRESHOLD_ is set, nothing is changed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_TRIM_THRESHOLD, 256 << 20)
 
 
 def memory_mb() -> int:

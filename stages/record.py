@@ -7,8 +7,9 @@ writes  recordings/ (see stages/artifacts/recordings.py); half-finished work in 
 import hashlib
 import logging
 import platform
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.artifacts.recordings import Recordings, deal, write_recordings
+from stages.artifacts.recordings import Recordings, Slots, deal, write_recordings
 from stages.assets import resolve
 from stages.command import Out, ParamsFile, command
 from stages.machine import device, memory_mb, repository, threads
@@ -25,9 +26,10 @@ from stages.subject.assembly import Assembly
 from stages.subject.checkpoint import Scratch, run_key
 from stages.subject.corpus import read_documents
 from stages.subject.excerpts import Excerpts, draw_excerpts
+from stages.subject.layer import LayerState
 from stages.subject.model import Subject, load_subject
-from stages.subject.plan import LayerPlan, excerpt_rng, frequent_tokens, plan_layers
-from stages.subject.result import finish
+from stages.subject.plan import LayerPlan, TokenTable, excerpt_rng, frequent_tokens, plan_layers
+from stages.subject.result import LayerResult, finish
 from stages.subject.stream import Job, empty_states, stream
 
 logger = logging.getLogger(__name__)
@@ -61,10 +63,10 @@ def record(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: 
         job = Job(subject.loader, excerpts.tokens, group, table, params.top)
         states = empty_states(job)
         stream(subject, job, states, scratch)
-        for plan in group:
-            state = states.pop(0)
-            if plan.layer not in assembly.finished:
-                assembly.add(plan.layer, finish(plan, state, slots, excerpts.tokens, table))
+        left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
+        del states
+        for layer, result in finished(left, slots, excerpts.tokens, table):
+            assembly.add(layer, result)
     statistics = assembly.statistics()
     return Recordings(
         layers=statistics["layer"].to_numpy(),
@@ -82,6 +84,21 @@ def record(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: 
         token_means=assembly.array("token_means"),
         about={"clipped_activations": assembly.clipped, "tokens_seen": int(excerpts.tokens.size)},
     )
+
+
+def finished(
+    left: list[tuple[LayerPlan, LayerState]], slots: Slots, tokens: np.ndarray, table: TokenTable
+) -> Iterator[tuple[int, LayerResult]]:
+    """The result of each layer; the next ones are worked on while one is written. `left` is emptied."""
+    ahead: deque[tuple[int, Future[LayerResult]]] = deque()
+    with ThreadPoolExecutor(threads()) as pool:
+        while left or ahead:
+            while left and len(ahead) <= threads():
+                plan, state = left.pop(0)
+                ahead.append((plan.layer, pool.submit(finish, plan, state, slots, tokens, table)))
+                del state
+            layer, result = ahead.popleft()
+            yield layer, result.result()
 
 
 def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int) -> Iterator[list[LayerPlan]]:

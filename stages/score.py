@@ -5,6 +5,7 @@ writes  scores.parquet, metrics/{score.json,histogram.csv,by_layer.csv,quantiles
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from stages.artifacts.simulations import Simulations, read_simulations
 from stages.artifacts.status import CODES, Status
 from stages.command import Out, ParamsFile, command
 from stages.errors import UserError
+from stages.machine import threads
 from stages.params import ScoreParams, load_params
 from stages.scoring.blocks import Block, layout, scores_of, usable
 from stages.scoring.control import pairings, partners
@@ -76,12 +78,17 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
         draws=params.bootstrap,
         seed=params.seed,
     )
+
+    def part(start: int) -> dict[str, np.ndarray]:
+        rows = np.arange(start, min(start + BLOCK, len(recordings)))
+        return scores_of(block, rows, token_table_levels(recordings, rows, where.slots))
+
     parts = []
-    with tqdm(total=len(recordings), desc="score", unit="neuron", unit_scale=True, disable=None) as bar:
-        for start in range(0, len(recordings), BLOCK):
-            rows = np.arange(start, min(start + BLOCK, len(recordings)))
-            parts.append(scores_of(block, rows, token_table_levels(recordings, rows, where.slots)))
-            bar.update(len(rows))
+    bar = tqdm(total=len(recordings), desc="score", unit="neuron", unit_scale=True, disable=None)
+    with bar, ThreadPoolExecutor(threads()) as pool:
+        for found in pool.map(part, range(0, len(recordings), BLOCK)):
+            parts.append(found)
+            bar.update(len(found["excerpts"]))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
     logger.info("scored %s of %s neurons", why.count(Status.OK), len(why))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,14 +10,15 @@ from jaxtyping import Float, Float16, Float32, Float64, Int, Int64
 from torch import Tensor
 
 from stages.errors import UserError
+from stages.subject import kernels
 from stages.subject.moments import Moments, from_powers, join, no_moments
 from stages.subject.plan import LayerPlan
-from stages.subject.strongest import FLOAT16_MAX, candidates, keys_of, merge, no_keys
+from stages.subject.seen import Kept, Listed, Pairs, Seen, shown
+from stages.subject.strongest import FLOAT16_MAX, no_keys
 
-BLOCK_ROWS = 64
-"""Tokens worked on at once, so that they stay in the processor's cache; below 256, because firing is counted in bytes."""
-CHUNK = 8
-"""Excerpts that one worker sums; a constant, so that the sums do not depend on the number of workers."""
+
+class NotFinite(Exception):  # noqa: N818  # becomes a UserError where the layer is known
+    """Activations are NaN or infinite, or too large for the sums of their powers."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,7 @@ class Batch:
     first: int
     """Number of the first excerpt."""
     tokens: Int[Tensor, "excerpt token"]
-    entries: Int64[np.ndarray, " entry"]
-    """Entries of the token table that occur in the batch."""
-    rows: Int64[Tensor, " token"]
-    """For every token of the batch its position in `entries`, or their number where it has none."""
+    listed: Listed
 
 
 @dataclass
@@ -59,9 +58,8 @@ class LayerState:
 
     def take(self, other: "LayerState", plan: LayerPlan, excerpts: range) -> None:
         """Add what another state learned from these later excerpts; its moments are joined apart, shard by shard."""
-        neurons, places = np.nonzero(other.keys >= 0)
-        changed = merge(self.keys, neurons, other.keys[neurons, places])
-        self.top[changed.neurons, changed.places] = other.top[neurons[changed.sources], places[changed.sources]]
+        sources, neurons, places = kernels.merge(self.keys, np.where(other.keys >= 0, other.keys, kernels.BARRED))
+        self.top[neurons, places] = other.top[neurons, sources]
         drawn = (plan.random >= excerpts.start) & (plan.random < excerpts.stop)
         self.random[drawn] = other.random[drawn]
         self.firing += other.firing
@@ -96,14 +94,13 @@ class LayerRecorder:
     gap again, and memory would grow by a gap for each layer.
     """
 
-    def __init__(self, plan: LayerPlan, state: LayerState, workers: Executor) -> None:
+    def __init__(self, plan: LayerPlan, state: LayerState, workers: Executor, parts: int) -> None:
         self.plan, self.state, self.workers = plan, state, workers
         self.columns = None if len(plan.neurons) == plan.width else torch.from_numpy(plan.neurons.astype(np.int64))
-        flat = plan.random.ravel()
-        self.by_excerpt = np.argsort(flat, kind="stable")
-        self.drawn = flat[self.by_excerpt]
         self.shift = np.zeros(len(plan.neurons), np.float32)
         self.powers = np.zeros((4, len(plan.neurons)))
+        borders = np.linspace(0, len(self.shift), parts + 1).astype(int).tolist()
+        self.parts = [Part(self, first, stop) for first, stop in pairwise(borders) if first < stop]
         self.begin_shard()
 
     def begin_shard(self) -> None:
@@ -123,134 +120,54 @@ class LayerRecorder:
         if self.columns is not None:
             seen = seen.index_select(2, self.columns.to(seen.device))
         seen = seen.float()
-        maxima = self.sweep(batch, seen)
-        self.keep(batch, seen, maxima)
-        if len(batch.entries):
-            self.add_tokens(batch, seen)
 
-    def sweep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> Float16[np.ndarray, "excerpt neuron"]:
-        """Largest activation of each excerpt; powers and firing are summed on the way."""
+        def see_part(part: Part) -> int:
+            with torch.inference_mode():
+                return part.see(batch, layer)
+
+        layer = shown(seen)
         if not self.count:
-            self.shift[:] = seen.mean(dim=(0, 1)).cpu().numpy()
-        maxima, sums = sweep_on_device(seen, torch.from_numpy(self.shift).to(seen.device)) if seen.is_cuda else self.sweep_in_cache(seen)
-        if not np.isfinite(sums).all():
-            self.complain(batch, seen)
-        self.powers += sums[:4]
+            self.shift[:] = layer.centre()  # Here, because numpy adds up narrow arrays in another order.
+        try:
+            self.state.clipped += sum(self.workers.map(see_part, self.parts))
+        except NotFinite as error:
+            self.complain(batch, seen, error)
         self.count += seen.shape[0] * seen.shape[1]
-        self.state.firing += sums[4].astype(np.int64)
-        if np.sqrt(sums[1].max()) + np.abs(self.shift).max() > FLOAT16_MAX:
-            self.state.clipped += int((seen.abs() > FLOAT16_MAX).sum())
-        return np.asarray(maxima.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy())
 
-    def sweep_in_cache(self, seen: Float32[Tensor, "excerpt token neuron"]) -> tuple[Tensor, Float64[np.ndarray, "5 neuron"]]:
-        """The same on the processor, by several workers."""
-        values, shift = seen.numpy(), self.shift
-        chunks = [values[first : first + CHUNK] for first in range(0, len(values), CHUNK)]
-        swept = list(self.workers.map(lambda chunk: sweep_chunk(chunk, shift), chunks))
-        sums = np.zeros((5, values.shape[2]))
-        for _, part in swept:
-            sums += part
-        return torch.from_numpy(np.concatenate([maxima for maxima, _ in swept])), sums
-
-    def complain(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
+    def complain(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"], error: NotFinite) -> None:
         """Say where the activations are not finite; sums that alone overflowed are too large for the statistics."""
         wrong = ~torch.isfinite(seen).all(dim=(1, 2)).cpu()
         where = f" on excerpt {batch.first + int(wrong.int().argmax())}" if wrong.any() else ""
         raise UserError(
             f"layer {self.plan.layer} gives NaN or infinite activations{where}; try subject.dtype float32 or leave the layer out"
-        )
-
-    def keep(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"], maxima: Float16[np.ndarray, "excerpt neuron"]) -> None:
-        """Copy the activations of excerpts that are among a neuron's random or, so far, strongest ones."""
-        low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(maxima)])
-        neurons, slots = np.divmod(self.by_excerpt[low:high], self.plan.random.shape[1])
-        drawn = self.drawn[low:high] - batch.first
-        self.state.random[neurons, slots] = self.pick(seen, drawn, neurons)
-        strong = candidates(self.state.keys, maxima)
-        strong[drawn, neurons] = False
-        arrived, rows = np.nonzero(strong)
-        if len(rows):
-            order = np.argsort(rows, kind="stable")
-            arrived, rows = arrived[order], rows[order]
-            changed = merge(self.state.keys, rows, keys_of(maxima[arrived, rows], batch.first + arrived))
-            excerpts = arrived[changed.sources]
-            order = np.argsort(excerpts, kind="stable")
-            rows = changed.neurons[order]
-            self.state.top[rows, changed.places[order]] = self.pick(seen, excerpts[order], rows)
-
-    def pick(
-        self, seen: Float32[Tensor, "excerpt token neuron"], excerpts: Int[np.ndarray, " pair"], neurons: Int[np.ndarray, " pair"]
-    ) -> Float16[np.ndarray, "pair token"]:
-        """The activations of pairs of excerpt (ascending) and neuron, clipped to float16."""
-        found = torch.empty((len(neurons), seen.shape[1]), dtype=torch.float16, device=seen.device)
-        columns = torch.from_numpy(np.ascontiguousarray(neurons, np.int64)).to(seen.device)
-        borders = np.searchsorted(excerpts, np.arange(len(seen) + 1)).tolist()
-
-        def copy(chunk: range) -> None:
-            with torch.inference_mode():
-                for excerpt in chunk:
-                    part = slice(borders[excerpt], borders[excerpt + 1])
-                    found[part] = seen[excerpt].index_select(1, columns[part]).clamp_(-FLOAT16_MAX, FLOAT16_MAX).T
-
-        list(self.workers.map(copy, [range(first, min(first + CHUNK, len(seen))) for first in range(0, len(seen), CHUNK)]))
-        return np.asarray(found.cpu().numpy())
-
-    def add_tokens(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
-        """Add activations to the sums of their tokens."""
-        flat, rows = seen.flatten(0, 1), batch.rows
-        listed = torch.nonzero(rows < len(batch.entries)).flatten()
-        if 2 * len(listed) < len(rows):  # Few tokens of the batch are in the table: the others need no rounding.
-            flat, rows = flat.index_select(0, listed.to(seen.device)), rows[listed]
-        flat = flat.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().float()
-        partial = torch.zeros((len(batch.entries) + 1, seen.shape[2]), device=seen.device)
-        partial.index_add_(0, rows.to(seen.device), flat)
-        self.state.sums[batch.entries] += partial[:-1].double().cpu().numpy()
+        ) from error
 
 
-def sweep_chunk(
-    values: Float32[np.ndarray, "excerpt token neuron"], shift: Float32[np.ndarray, " neuron"]
-) -> tuple[Float32[np.ndarray, "excerpt neuron"], Float64[np.ndarray, "5 neuron"]]:
-    """Largest activation of each excerpt, and sums of the first four powers of the deviation from `shift` and of how many are above zero.
+class Part:
+    """Some neighbouring neurons of a layer, which have nothing to do with the others: one worker's share of a batch."""
 
-    numpy, because torch would wake its threads for every step, which costs more than the step.
-    """
-    excerpts, length, neurons = values.shape
-    rows = min(length, BLOCK_ROWS)
-    one, two, above = np.empty((rows, neurons), np.float32), np.empty((rows, neurons), np.float32), np.empty((rows, neurons), bool)
-    maxima, sums = np.full((excerpts, neurons), -np.inf, np.float32), np.zeros((5, neurons))
-    for excerpt in range(excerpts):
-        for row in range(0, length, rows):
-            block = values[excerpt, row : row + rows]
-            size = len(block)
-            sums += block_sums(block, shift, one[:size], two[:size], above[:size])
-            np.fmax(maxima[excerpt], np.fmax.reduce(block, axis=0), out=maxima[excerpt])
-    return maxima, sums
+    def __init__(self, layer: LayerRecorder, first: int, stop: int) -> None:
+        self.layer, self.first, self.stop = layer, first, stop
+        state = layer.state
+        self.kept = Kept(state.keys[first:stop], state.top[first:stop].view(np.uint16), state.random[first:stop].view(np.uint16))
+        random = layer.plan.random[first:stop]
+        order = np.argsort(random.ravel(), kind="stable")
+        self.drawn = random.ravel()[order].astype(np.int64)
+        """The random excerpts of all of them, ascending."""
+        self.takers = np.divmod(order, random.shape[1])
+        """Whose each of them is: neuron and slot."""
 
-
-def block_sums(
-    block: Float32[np.ndarray, "token neuron"], shift: Float32[np.ndarray, " neuron"], one: np.ndarray, two: np.ndarray, above: np.ndarray
-) -> Float32[np.ndarray, "5 neuron"]:
-    """The sums of one block; the last three are room to work in."""
-    sums = np.empty((5, block.shape[1]), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # What is not finite shows in the sums.
-        np.subtract(block, shift, out=one)
-        np.add.reduce(one, axis=0, out=sums[0])
-        np.multiply(one, one, out=two)
-        np.add.reduce(two, axis=0, out=sums[1])
-        np.multiply(one, two, out=one)
-        np.add.reduce(one, axis=0, out=sums[2])
-        np.multiply(two, two, out=two)
-        np.add.reduce(two, axis=0, out=sums[3])
-        np.greater(block, 0, out=above)
-        sums[4] = np.add.reduce(above.view(np.uint8), axis=0, dtype=np.uint8)
-    return sums
-
-
-def sweep_on_device(
-    seen: Float32[Tensor, "excerpt token neuron"], shift: Float32[Tensor, " neuron"]
-) -> tuple[Float32[Tensor, "excerpt neuron"], Float64[np.ndarray, "5 neuron"]]:
-    """The same where activations are not in the processor's memory."""
-    one = (seen - shift).flatten(0, 1)
-    two = one * one
-    sums = [one.sum(dim=0), two.sum(dim=0), (one * two).sum(dim=0), (two * two).sum(dim=0), (seen > 0).flatten(0, 1).sum(dim=0)]
-    return seen.amax(dim=1), np.asarray(torch.stack([part.double() for part in sums]).cpu().numpy())
+    def see(self, batch: Batch, seen: Seen) -> int:
+        """Take in a batch; how many activations float16 could not hold."""
+        layer, mine = self.layer, slice(self.first, self.stop)
+        shift = layer.shift[mine]
+        low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(batch.tokens)])
+        drawn = Pairs(self.drawn[low:high] - batch.first, *(taker[low:high] for taker in self.takers))
+        sums = seen.take_in(self.first, shift, batch.first, drawn, self.kept)
+        if not np.isfinite(sums).all():
+            raise NotFinite
+        layer.powers[:, mine] += sums[:4]
+        layer.state.firing[mine] += sums[4].astype(np.int64)
+        if len(batch.listed.entries):
+            seen.add_tokens(self.first, self.stop, batch.listed, layer.state.sums)
+        return seen.beyond(self.first, self.stop) if np.sqrt(sums[1].max()) + np.abs(shift).max() > FLOAT16_MAX else 0

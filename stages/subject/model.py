@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stages.assets import resolve
 from stages.errors import UserError
-from stages.machine import device, threads
+from stages.machine import device, keep_freed_memory, threads
 from stages.params import SubjectParams
 from stages.subject.sites import find_sites, width
 from stages.subject.vocabulary import token_bytes
@@ -99,6 +99,7 @@ def load_subject(params: SubjectParams) -> Subject:
     """Load the model in eval mode on this machine's device; UserError where it cannot be one."""
     path = resolve(params.model, params.revision, params.sha256)
     torch.set_num_threads(threads())
+    keep_freed_memory()
     model, tokenizer = load_model(path, params.model, params.dtype)
     sites = tuple(find_sites(model, params.site))
     widths = tuple(width(model.get_submodule(site), site) for site in sites)

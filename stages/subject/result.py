@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
 from jaxtyping import Float16, Int32
 
 from stages.artifacts.recordings import NEURONS, Slots, Split
+from stages.subject import kernels
 from stages.subject.layer import LayerState
 from stages.subject.plan import LayerPlan, TokenTable
 from stages.subject.strongest import FLOAT16_MAX, excerpts_of
@@ -45,7 +47,7 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
     """The NEURONS columns. Peak and maximum never see the score split."""
     moments = state.moments
     open_slots = slots.where(*(split for split in Split if split is not Split.SCORE))
-    strongest = activations.astype(np.float32).max(axis=2)  # In float16 each comparison would convert both sides.
+    strongest = torch.from_numpy(activations).amax(dim=2).float().numpy()  # numpy would convert both sides of each comparison.
     maximum = strongest[:, open_slots].max(axis=1).astype(np.float64)
     peak = strongest[:, slots.where(Split.EXPLAIN)].max(axis=1, initial=-np.inf).astype(np.float64)
     columns = {
@@ -53,18 +55,13 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
         "neuron": plan.neurons,
         "mean": moments.mean,
         "variance": moments.variance,
-        "skewness": or_none(moments.standardised(3)),
-        "kurtosis": or_none(moments.standardised(4)),
+        "skewness": moments.standardised(3),
+        "kurtosis": moments.standardised(4),
         "firing_share": state.firing / moments.count,
         "maximum": maximum,
-        "peak": or_none(np.where(peak > 0, peak, np.nan)),
+        "peak": np.where(peak > 0, peak, np.nan),
     }
-    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in NEURONS})
-
-
-def or_none(values: np.ndarray) -> list[float | None]:
-    """Undefined numbers are None."""
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return pa.table({field.name: pa.array(columns[field.name], field.type, mask=~np.isfinite(columns[field.name])) for field in NEURONS})
 
 
 def token_means(
@@ -82,11 +79,8 @@ def token_means(
         part = slice(start, start + NEURONS_AT_ONCE)
         sums = np.ascontiguousarray(state.sums[:, part].T)
         counts = np.tile(table.counts.astype(np.float64), (len(sums), 1))
-        hidden = entries[excerpts[part][:, left_out]]  # (neuron, slot, token)
-        at = np.nonzero(hidden >= 0)
-        where = (at[0], hidden[at])
-        np.subtract.at(sums, where, activations[part][:, left_out][at].astype(np.float64))
-        np.subtract.at(counts, where, 1.0)
+        hidden = entries[excerpts[part][:, left_out]].reshape(len(sums), -1)
+        kernels.leave_out(hidden, activations[part][:, left_out].reshape(len(sums), -1).astype(np.float32), sums, counts)
         means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
         found[part] = np.clip(means, -FLOAT16_MAX, FLOAT16_MAX)
     return found

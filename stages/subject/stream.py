@@ -19,6 +19,7 @@ from stages.subject.layer import Batch, LayerRecorder, LayerState, empty_state
 from stages.subject.model import Subject, Visit
 from stages.subject.moments import Moments
 from stages.subject.plan import BATCH_TOKENS, SHARD_BATCHES, LayerPlan, TokenTable
+from stages.subject.seen import Listed
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,11 @@ def batches(tokens: Int32[np.ndarray, "excerpt token"], table: TokenTable, first
     for start in range(first, last, size):
         part = tokens[start : min(last, start + size)]
         entries = table.entries(part.ravel())
-        present = np.unique(entries[entries >= 0])
-        rows = np.where(entries >= 0, np.searchsorted(present, entries), len(present))
-        yield Batch(start, torch.from_numpy(part.astype(np.int64)), present, torch.from_numpy(rows))
+        order = np.argsort(entries, kind="stable")
+        order = order[np.count_nonzero(entries < 0) :]  # Those that are not in the table come first.
+        present, starts = np.unique(entries[order], return_index=True)
+        starts = np.append(starts, len(order))
+        yield Batch(start, torch.from_numpy(part.astype(np.int64)), Listed(present.astype(np.int64), order, starts))
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def split_runs(shards: range, count: int) -> list[range]:
 
 def make_recorders(job: Job, states: Sequence[LayerState], pool: Executor) -> dict[int, LayerRecorder]:
     """One recorder per layer."""
-    return {plan.layer: LayerRecorder(plan, state, pool) for plan, state in zip(job.plans, states, strict=True)}
+    return {plan.layer: LayerRecorder(plan, state, pool, 1 * threads()) for plan, state in zip(job.plans, states, strict=True)}
 
 
 def keep(scratch: Scratch, name: str, states: Sequence[LayerState], done: int, count: int) -> None:

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from stages.subject.layer import sweep_chunk, sweep_on_device
 from stages.subject.moments import Moments, from_powers, join, no_moments
+from stages.subject.seen import InMemory, Kept, Pairs
+from stages.subject.strongest import no_keys
 
 
 def of(values: np.ndarray) -> Moments:
     """Moments as a shard makes them, from float32 sums about the first row."""
     single = values.astype(np.float32)
-    _, sums = sweep_chunk(single.reshape(4, -1, single.shape[1]), single[0])
+    none, count = Pairs(*(np.zeros(0, np.int64) for _ in range(3))), single.shape[1]
+    kept = Kept(no_keys(count, 1), np.zeros((count, 1, len(values) // 4), np.uint16), np.zeros((count, 0, len(values) // 4), np.uint16))
+    sums = InMemory(torch.from_numpy(single.reshape(4, -1, count))).take_in(0, single[0], 0, none, kept)
     return from_powers(len(values), single[0].astype(np.float64), sums[:4])
 
 
@@ -39,13 +42,3 @@ def test_a_constant_neuron_has_no_skewness_and_no_kurtosis() -> None:
     assert (constant.variance == 0).all()
     assert np.isnan(constant.standardised(3)).all()
     assert np.isnan(constant.standardised(4)).all()
-
-
-def test_both_ways_to_sum_a_batch_agree() -> None:
-    values = np.random.default_rng(0).normal(0.2, 1.0, (9, 150, 5)).astype(np.float32)
-    shift = np.linspace(-1, 1, 5, dtype=np.float32)
-    maxima, sums = sweep_chunk(values, shift)
-    on_device, sums_on_device = sweep_on_device(torch.from_numpy(values), torch.from_numpy(shift))
-    np.testing.assert_array_equal(maxima, on_device.numpy())
-    np.testing.assert_allclose(sums, sums_on_device, rtol=1e-5, atol=1e-2)
-    np.testing.assert_array_equal(sums[4], (values > 0).sum(axis=(0, 1)))
