@@ -34,7 +34,7 @@ from stages.subject.stream import Job, empty_states, stream
 
 logger = logging.getLogger(__name__)
 
-CODE = 1
+CODE = 2
 """Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from stages.artifacts.explanations import Explanations, read_explanations
 from stages.artifacts.files import write_json
-from stages.artifacts.recordings import Recordings, Split, read_recordings
+from stages.artifacts.recordings import OPEN_SPLITS, Recordings, Split, read_recordings
 from stages.artifacts.scores import SCORES, write_scores
 from stages.artifacts.simulations import Simulations, read_simulations
 from stages.artifacts.status import CODES, Status
@@ -99,7 +99,7 @@ def same_document_share(recordings: Recordings) -> float | None:
     """Share of score excerpts from a document that gave the neuron other excerpts to learn from: held out is text, not topics."""
     documents = np.unique(np.array(recordings.documents["document"].to_pylist(), dtype=object).astype(str), return_inverse=True)[1]
     held_out = recordings.slots.where(Split.SCORE)
-    others = recordings.slots.where(*(split for split in Split if split is not Split.SCORE))
+    others = recordings.slots.where(*OPEN_SPLITS)
     shared = 0
     for start in range(0, len(recordings), BLOCK):
         known = documents[recordings.excerpts[start : start + BLOCK]]

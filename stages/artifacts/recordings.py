@@ -41,6 +41,10 @@ class Split(StrEnum):
     FIT = "fit"
 
 
+OPEN_SPLITS = tuple(split for split in Split if split is not Split.SCORE)
+"""What may be looked at before the score: by an explainer, a peak, a table, a calibration, a choice."""
+
+
 class Kind(StrEnum):
     """How an excerpt came to a neuron: by strength, or drawn at random."""
 

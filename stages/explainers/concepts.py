@@ -15,7 +15,7 @@ from jaxtyping import Float16, Float32, Float64, Int, Int32
 from tqdm import tqdm
 
 from stages.artifacts.explanations import Candidate, Explanation
-from stages.artifacts.recordings import Kind, Recordings, Split
+from stages.artifacts.recordings import OPEN_SPLITS, Kind, Recordings
 from stages.artifacts.status import Status
 from stages.engine import map_shards
 from stages.errors import UserError
@@ -24,7 +24,6 @@ from stages.simulators.vocabulary import Vocabulary
 
 BLOCK = 256
 """Neurons fitted at a time."""
-FITTED = (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def explanation(recordings: Recordings, row: int, phrases: list[str]) -> Explana
 
 def fitted_on(recordings: Recordings) -> tuple[Int[np.ndarray, " slot"], Float64[np.ndarray, " token"]]:
     """The slots that may be fitted on, and the weight of each of their tokens. Top and random ones weigh half each, as in the score."""
-    parts = [part for kind in Kind if len(part := recordings.slots.where(*FITTED, kind=kind))]
+    parts = [part for kind in Kind if len(part := recordings.slots.where(*OPEN_SPLITS, kind=kind))]
     length = recordings.corpus.shape[1]
     weights = np.concatenate([np.full(len(part), 1 / len(parts) / len(part)) for part in parts]).repeat(length)
     return np.concatenate(parts), weights / length

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Int
 
-from stages.artifacts.recordings import Kind, Recordings, Split
+from stages.artifacts.recordings import OPEN_SPLITS, Kind, Recordings
 from stages.scoring.levels import TOP
 
 
@@ -20,7 +20,7 @@ def token_table_levels(
     entries[recordings.table_tokens] = np.arange(len(recordings.table_tokens))
     tokens = recordings.corpus[recordings.excerpts[rows[:, None], slots]]  # (neuron, slot, token)
     places = entries[tokens].reshape(len(rows), -1)
-    randoms = recordings.slots.where(*(split for split in Split if split is not Split.SCORE), kind=Kind.RANDOM)
+    randoms = recordings.slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)
     drawn = np.asarray(recordings.activations[rows[:, None], randoms], np.float32)
     neuron_means = drawn.mean(axis=(1, 2))[:, None] if drawn.size else np.zeros((len(rows), 1), np.float32)
     if len(recordings.table_tokens):

@@ -16,7 +16,7 @@ from stages.artifacts.files import written
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 60.0
+SECONDS = 120.0
 """A save costs seconds where there are many neurons; at most so much work is lost with a killed run."""
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import Float16, Int32
 
-from stages.artifacts.recordings import NEURONS, Slots, Split
+from stages.artifacts.recordings import NEURONS, OPEN_SPLITS, Slots, Split
 from stages.subject import kernels
 from stages.subject.layer import LayerState
 from stages.subject.plan import LayerPlan, TokenTable
@@ -46,7 +46,7 @@ def finish(plan: LayerPlan, state: LayerState, slots: Slots, tokens: Int32[np.nd
 def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Float16[np.ndarray, "neuron slot token"]) -> pa.Table:
     """The NEURONS columns. Peak and maximum never see the score split."""
     moments = state.moments
-    open_slots = slots.where(*(split for split in Split if split is not Split.SCORE))
+    open_slots = slots.where(*OPEN_SPLITS)
     strongest = torch.from_numpy(activations).amax(dim=2).float().numpy()  # numpy would convert both sides of each comparison.
     maximum = strongest[:, open_slots].max(axis=1).astype(np.float64)
     peak = strongest[:, slots.where(Split.EXPLAIN)].max(axis=1, initial=-np.inf).astype(np.float64)
