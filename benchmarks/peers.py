@@ -1,6 +1,6 @@
 """One recorder in a process of its own: ours, delphi's LatentCache, or run_with_cache of transformer-lens. `make bench` installs the peers.
 
-    python -m benchmarks.peers ours|delphi|transformer_lens [--excerpts 512] [--repeats 5] [--strongest FILE.npz]
+    python -m benchmarks.peers ours|delphi|transformer_lens [--excerpts 1024] [--repeats 5] [--strongest FILE.npz]
 
 Every recorder gets the same weights (a random Llama of four layers and 512 neurons each), the same 64-token excerpts in batches of 32, the
 same hook points (what goes into each layer's MLP output projection) and the same threads. Timed are, in turn,
@@ -171,7 +171,7 @@ def measure(name: str, excerpts: Excerpts, repeats: int, strongest: Path | None)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("side", choices=SIDES)
-    parser.add_argument("--excerpts", type=int, default=512)
+    parser.add_argument("--excerpts", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--strongest", type=Path)
     chosen = parser.parse_args()

@@ -5,14 +5,15 @@
 The last line is JSON:
 
 throughput_ratio        recording over bare forward, wall time: the default subject, all neurons of all layers, top 20, random 15, moments;
-                        median of alternating pairs. `cpu_ratio` is the same in CPU seconds, `*_table` with the means of 2,048 tokens.
+                        median of alternating pairs, the first of which also compiles the recorder's loops. `cpu_ratio` is the same in
+                        CPU seconds, `*_table` with the means of 2,048 tokens.
                         The bare pass runs every layer and no head; recording ends at the input of the last layer's output projection.
 peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 256 and 4,096 excerpts, in fresh processes: a random model of the subject's
                         depth and width and few dimensions. `memory_growth` is one over the other.
 delphi_cpu_ratio        CPU seconds over its own forward pass of delphi's LatentCache (run and save_splits) over ours, four layers, dense
 delphi_memory_ratio     peak memory beyond the loaded model, delphi's over ours
-transformer_lens_cpu_ratio  CPU seconds of run_with_cache, forward pass included, over those of ours. Over the forward pass it costs less
-                        than ours (see `over_forward_cpu_s`): it picks nothing, sums nothing and keeps nothing.
+transformer_lens_cpu_ratio  CPU seconds of run_with_cache over those of ours, both with their forward pass (`over_forward_cpu_s` is
+                        without); it picks nothing, sums nothing and keeps nothing
 peers                   everything measured of the three, see benchmarks/peers.py; their 20 strongest excerpts of every neuron were equal to
                         ours before anything was compared (transformer-lens uses eager attention, so up to ties in float16)
 """
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--excerpts", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--memory-excerpts", type=int, default=256)
-    parser.add_argument("--peer-excerpts", type=int, default=512)
+    parser.add_argument("--peer-excerpts", type=int, default=1024)
     parser.add_argument("--only", choices=["throughput", "memory", "peers"])
     parser.add_argument("--peak", type=int, help="only the peak memory of this process at so many excerpts")
     chosen = parser.parse_args()
