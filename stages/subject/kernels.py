@@ -5,11 +5,11 @@ order of the tokens, and nothing is contracted. What is compiled is not kept on 
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt16, UInt32
-from numba import njit
+from numba import njit, vectorize
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,9 +38,24 @@ BLOCK_ROWS = 64
 """Tokens summed in float32 before they are added in float64."""
 
 
+class Rows(NamedTuple):
+    """Activations of a batch as they lie in memory."""
+
+    values: Float32[np.ndarray, "row neuron"]
+    step: int
+    """Rows from the beginning of one excerpt to that of the next; more than an excerpt has where a token before it is left out."""
+    length: int
+    """Rows of an excerpt."""
+
+
 def compiled(function: Function) -> Function:
     """Compile at the first call, for the arrays it is called with."""
     return cast(Function, njit(nogil=True, error_model="numpy")(function))
+
+
+def elementwise(function: Function) -> Function:
+    """Compile at the first call, for numbers and for arrays of them."""
+    return cast(Function, vectorize(function))  # type: ignore[no-untyped-call]  # numba types njit only
 
 
 @compiled
@@ -67,9 +82,7 @@ def to_half(values: Float32[np.ndarray, " value"], bits: UInt32[np.ndarray, " va
 
 @compiled
 def sweep(
-    rows: Float32[np.ndarray, "row neuron"],
-    step: int,
-    length: int,
+    rows: Rows,
     first: int,
     shift: Float32[np.ndarray, " neuron"],
     maxima: UInt16[np.ndarray, "excerpt neuron"],
@@ -77,23 +90,23 @@ def sweep(
 ) -> None:
     """Largest activations of each excerpt, as float16; add powers 1 to 4 of the deviation from `shift`, and what is above 0, to `sums`.
 
-    Excerpt `e` are the rows from `e * step` to `e * step + length`; the neurons are as many as `shift` has, from `first` on.
+    The neurons are as many as `shift` has, from `first` on.
     """
-    stop = first + len(shift)
+    values, stop = rows.values, first + len(shift)
     room = np.empty((5, len(shift)), np.float32)
     largest = np.empty(len(shift), np.float32)
     for excerpt in range(len(maxima)):
         largest[:] = -np.inf
-        end = excerpt * step + length
-        for block in range(excerpt * step, end, BLOCK_ROWS):
+        end = excerpt * rows.step + rows.length
+        for block in range(excerpt * rows.step, end, BLOCK_ROWS):
             last = min(block + BLOCK_ROWS, end)
             by_four = last - (last - block) % 4
             room[:] = 0
             for row in range(block, by_four, 4):  # Four at once: sums are loaded and stored a quarter as often.
-                four = rows[row, first:stop], rows[row + 1, first:stop], rows[row + 2, first:stop], rows[row + 3, first:stop]
+                four = values[row, first:stop], values[row + 1, first:stop], values[row + 2, first:stop], values[row + 3, first:stop]
                 sweep_rows(four, shift, room, largest)
             for row in range(by_four, last):
-                sweep_rows((rows[row, first:stop],), shift, room, largest)
+                sweep_rows((values[row, first:stop],), shift, room, largest)
             sums += room
         to_half(largest, largest.view(np.uint32), maxima[excerpt])
 
@@ -117,9 +130,9 @@ def sweep_rows(rows: Any, shift: Any, room: Any, maxima: Any) -> None:
         one[n], two[n], three[n], four[n], above[n], maxima[n] = sum_1, sum_2, sum_3, sum_4, count, largest
 
 
-@compiled
+@elementwise
 def key(maximum: Any, excerpt: Any) -> Any:
-    """strongest.keys_of, of one maximum's bits."""
+    """The key of an excerpt (strongest.keys_of) from the bits of its largest activation; also of arrays."""
     if maximum == MINUS_ZERO:
         maximum = np.uint16(0)
     ordered = maximum ^ np.uint16(0xFFFF) if maximum & MINUS_ZERO else maximum | MINUS_ZERO
@@ -148,8 +161,7 @@ def enter(
         for n in range(len(held)):
             offered = key(maxima[excerpt, n], first + excerpt)
             if offered > held[n, weakest[n]] and not barred[n]:
-                held[n, weakest[n]], came[n, weakest[n]] = offered, excerpt
-                weakest[n] = held[n].argmin()
+                replace(held, came, weakest, n, offered, excerpt)
         barred[barred_neurons[begin:pair]] = False
     return changes(came, len(maxima))
 
@@ -161,9 +173,15 @@ def merge(held: Int64[np.ndarray, "neuron top"], offered: Int64[np.ndarray, "neu
     for n in range(len(held)):
         for position in range(offered.shape[1]):
             if offered[n, position] > held[n, weakest[n]]:
-                held[n, weakest[n]], came[n, weakest[n]] = offered[n, position], position
-                weakest[n] = held[n].argmin()
+                replace(held, came, weakest, n, offered[n, position], position)
     return changes(came, offered.shape[1])
+
+
+@compiled
+def replace(held: Any, came: Any, weakest: Any, n: Any, offered: Any, position: Any) -> None:
+    """Put the key that was offered at `position` in the place of the neuron's lowest one."""
+    held[n, weakest[n]], came[n, weakest[n]] = offered, position
+    weakest[n] = held[n].argmin()
 
 
 @compiled
@@ -195,9 +213,7 @@ def changes(came: Any, positions: Any) -> Any:
 
 @compiled
 def copy(
-    rows: Float32[np.ndarray, "row neuron"],
-    step: int,
-    length: int,
+    rows: Rows,
     first: int,
     excerpts: Int64[np.ndarray, " pair"],
     neurons: Int64[np.ndarray, " pair"],
@@ -205,6 +221,7 @@ def copy(
     kept: UInt16[np.ndarray, "neuron place token"],
 ) -> None:
     """Copy activations of pairs of excerpt and neuron to the neuron's places: bits of float16, to nearest even, cut to the largest."""
+    length = rows.length
     block, column = np.empty((length, PAIRS), np.float32), np.empty(length, np.float32)
     bits = column.view(np.uint32)
     start = 0
@@ -212,9 +229,9 @@ def copy(
         stop = start + 1
         while stop < min(start + PAIRS, len(excerpts)) and excerpts[stop] == excerpts[start]:
             stop += 1
-        begin, taken = excerpts[start] * step, neurons[start:stop]
+        begin, taken = excerpts[start] * rows.step, neurons[start:stop]
         for token in range(length):  # Row by row: each lies on another page of memory.
-            row, into = rows[begin + token, first:], block[token]
+            row, into = rows.values[begin + token, first:], block[token]
             for pair in range(len(taken)):
                 into[pair] = row[taken[pair]]
         for pair in range(len(taken)):
@@ -226,9 +243,7 @@ def copy(
 
 @compiled
 def take_in(
-    rows: Float32[np.ndarray, "row neuron"],
-    step: int,
-    length: int,
+    rows: Rows,
     first: int,
     shift: Float32[np.ndarray, " neuron"],
     number: int,
@@ -243,25 +258,23 @@ def take_in(
 
     A few excerpts at a time, which are still in the processor's cache when they are copied. Gives the sums of `sweep`.
     """
-    count = (len(rows) - length) // step + 1
+    count = (len(rows.values) - rows.length) // rows.step + 1
     maxima, sums = np.empty((TOGETHER, len(shift)), np.uint16), np.zeros((5, len(shift)))
     for begin in range(0, count, TOGETHER):
         some = min(TOGETHER, count - begin)
-        these = rows[begin * step :]
-        sweep(these, step, length, first, shift, maxima[:some], sums)
+        these = Rows(rows.values[begin * rows.step :], rows.step, rows.length)
+        sweep(these, first, shift, maxima[:some], sums)
         part = slice(np.searchsorted(excerpts, begin), np.searchsorted(excerpts, begin + some))
         drawn = excerpts[part] - begin
-        copy(these, step, length, first, drawn, neurons[part], slots[part], random)
+        copy(these, first, drawn, neurons[part], slots[part], random)
         came = enter(keys, maxima[:some], number + begin, drawn, neurons[part])
-        copy(these, step, length, first, came[0], came[1], came[2], top)
+        copy(these, first, came[0], came[1], came[2], top)
     return sums
 
 
 @compiled
 def add_tokens(
-    rows: Float32[np.ndarray, "row neuron"],
-    step: int,
-    length: int,
+    rows: Rows,
     first: int,
     stop: int,
     entries: Int64[np.ndarray, " entry"],
@@ -277,7 +290,7 @@ def add_tokens(
     for entry in range(len(entries)):
         whole[:] = 0
         for at in order[starts[entry] : starts[entry + 1]]:
-            row = rows[at // length * step + at % length, first:stop]
+            row = rows.values[at // rows.length * rows.step + at % rows.length, first:stop]
             near[:] = row
             for n in range(size):
                 bits[n] = rounded(min(bits[n] & MAGNITUDE, LARGEST)) & COARSE | bits[n] & SIGN

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, UInt16
+from jaxtyping import Float16, Float32, Float64, Int64, UInt16
 from torch import Tensor
 
 from stages.subject import kernels
@@ -69,15 +69,14 @@ class InMemory:
 
     def __init__(self, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         values = seen.numpy()
-        self.excerpts, self.length, width = values.shape
+        excerpts, length, width = values.shape
         row = width * values.itemsize
         if values.strides[0] % row or values.strides[1:] != (row, values.itemsize):
             values = np.array(values, order="C")
         self.values = values
-        # More than the length where the token before each excerpt is left out.
-        self.step = values.strides[0] // row if self.excerpts > 1 else self.length
-        shape = ((self.excerpts - 1) * self.step + self.length, width)
-        self.rows = np.lib.stride_tricks.as_strided(values, shape, (row, values.itemsize))
+        step = values.strides[0] // row if excerpts > 1 else length
+        shape = (excerpts - 1) * step + length, width
+        self.rows = kernels.Rows(np.lib.stride_tricks.as_strided(values, shape, (row, values.itemsize)), step, length)
 
     def centre(self) -> Float32[np.ndarray, " all_neurons"]:
         """See Seen."""
@@ -87,7 +86,7 @@ class InMemory:
         self, first: int, shift: Float32[np.ndarray, " neuron"], number: int, drawn: Pairs, kept: Kept
     ) -> Float64[np.ndarray, "5 neuron"]:
         """See Seen."""
-        return kernels.take_in(self.rows, self.step, self.length, first, shift, number, *drawn, *kept)
+        return kernels.take_in(self.rows, first, shift, number, *drawn, *kept)
 
     def beyond(self, first: int, stop: int) -> int:
         """See Seen."""
@@ -95,7 +94,7 @@ class InMemory:
 
     def add_tokens(self, first: int, stop: int, listed: Listed, sums: Float64[np.ndarray, "entry all_neurons"]) -> None:
         """See Seen."""
-        kernels.add_tokens(self.rows, self.step, self.length, first, stop, *listed, sums)
+        kernels.add_tokens(self.rows, first, stop, *listed, sums)
 
 
 class OnDevice:
@@ -121,9 +120,15 @@ class OnDevice:
         two = one * one
         above = (values > 0).flatten(0, 1)
         sums = torch.stack([part.sum(dim=0).double() for part in (one, two, one * two, two * two, above)])
-        copy(values, drawn, kept.random)
-        copy(values, Pairs(*kernels.enter(kept.keys, half(values.amax(dim=1)), number, drawn.excerpts, drawn.neurons)), kept.top)
+        self.copy(values, drawn, kept.random)
+        came = kernels.enter(kept.keys, bits(cut(values.amax(dim=1))), number, drawn.excerpts, drawn.neurons)
+        self.copy(values, Pairs(*came), kept.top)
         return np.asarray(sums.cpu().numpy())
+
+    def copy(self, values: Float32[Tensor, "excerpt token neuron"], pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
+        """Put the activations of pairs at their places."""
+        found = values.transpose(1, 2)[self.there(pairs.excerpts), self.there(pairs.neurons)]
+        into[pairs.neurons, pairs.places] = bits(cut(found))
 
     def beyond(self, first: int, stop: int) -> int:
         """See Seen."""
@@ -132,21 +137,20 @@ class OnDevice:
     def add_tokens(self, first: int, stop: int, listed: Listed, sums: Float64[np.ndarray, "entry all_neurons"]) -> None:
         """See Seen."""
         found = self.values[:, :, first:stop].flatten(0, 1).index_select(0, self.there(listed.order))
-        near = found.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().double()
+        near = cut(found).double()
         places = self.there(np.repeat(np.arange(len(listed.entries)), np.diff(listed.starts)))
         partial = torch.zeros((len(listed.entries), stop - first), dtype=torch.float64, device=near.device).index_add_(0, places, near)
         sums[listed.entries, first:stop] += partial.cpu().numpy()
 
 
-def copy(values: Float32[Tensor, "excerpt token neuron"], pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
-    """The activations of pairs to their places."""
-    at = (torch.from_numpy(part).to(values.device) for part in (pairs.excerpts, pairs.neurons))
-    into[pairs.neurons, pairs.places] = half(values.transpose(1, 2)[tuple(at)])
+def cut(values: Float32[Tensor, "..."]) -> Float16[Tensor, "..."]:
+    """As float16, cut to what it can hold."""
+    return values.clamp(-FLOAT16_MAX, FLOAT16_MAX).half()
 
 
-def half(values: Float32[Tensor, "..."]) -> UInt16[np.ndarray, "..."]:
-    """Bits of float16, cut to what it can hold."""
-    return np.asarray(values.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy().view(np.uint16))
+def bits(values: Float16[Tensor, "..."]) -> UInt16[np.ndarray, "..."]:
+    """Of the numbers, in the processor's memory."""
+    return np.asarray(values.cpu().numpy().view(np.uint16))
 
 
 def shown(seen: Float32[Tensor, "excerpt token neuron"]) -> Seen:

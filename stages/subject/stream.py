@@ -139,7 +139,7 @@ def split_runs(shards: range, count: int) -> list[range]:
 
 def make_recorders(job: Job, states: Sequence[LayerState], pool: Executor) -> dict[int, LayerRecorder]:
     """One recorder per layer."""
-    return {plan.layer: LayerRecorder(plan, state, pool, 1 * threads()) for plan, state in zip(job.plans, states, strict=True)}
+    return {plan.layer: LayerRecorder(plan, state, pool, threads()) for plan, state in zip(job.plans, states, strict=True)}
 
 
 def keep(scratch: Scratch, name: str, states: Sequence[LayerState], done: int, count: int) -> None:

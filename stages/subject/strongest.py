@@ -5,17 +5,11 @@ Keys are unique, so there are no ties left to break, and merging is the same in 
 """
 
 import numpy as np
-from jaxtyping import Float, Float16, Int, UInt16
+from jaxtyping import Float, Int
 
-from stages.subject.kernels import LOWEST_ID
+from stages.subject.kernels import LOWEST_ID, key
 
 FLOAT16_MAX = 65504.0
-
-
-def ordered(maxima: Float16[np.ndarray, "..."]) -> UInt16[np.ndarray, "..."]:
-    """Numbers that order like the activations; zero and minus zero are equal."""
-    bits = (maxima + np.float16(0)).view(np.uint16)
-    return np.asarray(np.where(bits & 0x8000, ~bits, bits | 0x8000))
 
 
 def keys_of(maxima: Float[np.ndarray, "..."], excerpts: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
@@ -24,7 +18,7 @@ def keys_of(maxima: Float[np.ndarray, "..."], excerpts: Int[np.ndarray, "..."]) 
     >>> bool(keys_of(np.float16(1.5), np.int64(7)) > keys_of(np.float16(1.5), np.int64(8)) > keys_of(np.float16(-2), np.int64(0)))
     True
     """
-    return np.asarray(ordered(np.asarray(maxima, np.float16)).astype(np.int64) << 32 | (LOWEST_ID - np.asarray(excerpts, np.int64)))
+    return np.asarray(key(np.asarray(maxima, np.float16).view(np.uint16), np.asarray(excerpts, np.int64)))
 
 
 def excerpts_of(keys: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
