@@ -5,7 +5,8 @@
 Every recorder gets the same weights (a random Llama of four layers and 512 neurons each), the same 64-token excerpts in batches of 32, the
 same hook points (what goes into each layer's MLP output projection) and the same threads. Timed are, in turn,
 
-    ours               the forward pass up to the deepest hook point; record(): top 20, 15 random excerpts, moments, arrays on disk
+    ours               the forward pass up to the deepest hook point, its batches side by side as record() has them;
+                       record(): top 20, 15 random excerpts, moments, arrays on disk
     delphi             the forward pass; LatentCache.run and save_splits(5): every activation beyond 1e-5 on disk
     transformer_lens   the forward pass; run_with_cache of the four hook points, each batch's cache dropped
 
@@ -35,7 +36,7 @@ from stages.subject.checkpoint import Scratch
 from stages.subject.excerpts import Excerpts
 from stages.subject.model import Subject
 from stages.subject.plan import plan_layers
-from stages.subject.stream import batch_size
+from stages.subject.stream import batch_size, on_streams
 from stages.subject.strongest import excerpts_of, keys_of
 
 LAYERS, NEURONS, DIMENSIONS, SPLITS = 4, 512, 128, 5
@@ -54,8 +55,9 @@ def ours(subject: Subject, excerpts: Excerpts, folder: Path) -> Side:
     layers, params = list(range(LAYERS)), params_for(len(excerpts.tokens))
 
     def forward() -> None:
-        for part in batches(excerpts.tokens):
-            subject.activations(part, layers, lambda layer, seen: None)
+        parts = batches(excerpts.tokens)
+        for _ in on_streams(lambda part: subject.activations(part, layers, lambda layer, seen: None), parts, subject.widths):
+            pass
 
     return Side(
         forward,

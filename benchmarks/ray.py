@@ -5,7 +5,8 @@
 The default subject, every neuron. Each run is what `stages.record` does from drawn excerpts to the folder of recordings. Workers keep the
 model they loaded, so the first run of a cluster, which loads it, is reported apart. The last line is JSON:
 
-workers_1_ratio, workers_2_ratio    wall time over local two-thread time, medians of pairs with a local run right before each
+workers_1_ratio, workers_2_ratio    wall time over local two-thread time, medians of pairs with a local run right before each; one
+                                    pair of the first
 same_bytes                          whether every run wrote the same files
 local_s, first_s                    seconds: median local run; first run of the two workers, with Ray's start and loading the model
 """
@@ -76,12 +77,12 @@ def main() -> None:
     run(subject, excerpts, "local")
     found: dict[str, Any] = {}
     local, digests = [], set()
-    for workers in (1, 2):
+    for workers, pairs in ((1, 1), (2, chosen.pairs)):
         ratios = []
         with cluster(workers):
             first, digest = run(subject, excerpts, "ray")
             digests.add(digest)
-            for _ in range(chosen.pairs):
+            for _ in range(pairs):
                 seconds, digest = run(subject, excerpts, "local")
                 local.append(seconds)
                 spread, other = run(subject, excerpts, "ray")

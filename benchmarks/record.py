@@ -4,12 +4,15 @@
 
 The last line is JSON:
 
-throughput_ratio        recording over bare forward, wall time: the default subject, all neurons of all layers, top 20, random 15, moments;
-                        median of alternating pairs, the first of which also compiles the recorder's loops. `cpu_ratio` is the same in
-                        CPU seconds, `*_table` with the means of 2,048 tokens.
-                        The bare pass runs every layer and no head; recording ends at the input of the last layer's output projection.
+throughput_ratio        bare forward over recording, wall time: the default subject, all neurons of all layers, top 20, random 15, moments;
+                        median of alternating pairs. `cpu_ratio` is the same in CPU seconds, `*_table` with the means of 2,048 tokens.
+                        The bare pass takes one batch after the other with all threads, every layer and no head; recording takes the same
+                        batches side by side, one thread each, to the input of the last layer's output projection.
+throughput_ratio_side_by_side   the same over a bare pass that takes its batches side by side too: what recording itself costs
+compile_s               seconds of compiling the recorder's loops, once in each process and in none of the ratios
 peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 256 and 4,096 excerpts, in fresh processes: a random model of the subject's
-                        depth and width and few dimensions. `memory_growth` is one over the other.
+                        depth and width and few dimensions; medians of three. `memory_growth` is one over the other. Batches that go side by
+                        side are now and then at their largest at once: that moves a peak by a tenth, and is commoner in a long run.
 delphi_cpu_ratio        CPU seconds over its own forward pass of delphi's LatentCache (run and save_splits) over ours, four layers, dense
 delphi_memory_ratio     peak memory beyond the loaded model, delphi's over ours
 transformer_lens_cpu_ratio  CPU seconds of run_with_cache over those of ours, both with their forward pass (`over_forward_cpu_s` is
@@ -42,7 +45,7 @@ from stages.subject.corpus import read_documents
 from stages.subject.excerpts import Excerpts, draw_excerpts
 from stages.subject.model import Subject, load_subject
 from stages.subject.plan import excerpt_rng
-from stages.subject.stream import batch_size
+from stages.subject.stream import batch_size, on_streams
 
 SAME_SHARE = 0.999
 """Of transformer-lens's strongest excerpts that must be ours: eager attention moves a few to the other side of a tie."""
@@ -72,6 +75,16 @@ def bare(subject: Subject, tokens: np.ndarray) -> np.ndarray:
     return seconds.read()
 
 
+def bare_side_by_side(subject: Subject, tokens: np.ndarray) -> np.ndarray:
+    """Seconds of the same, the batches on threads as record has them."""
+    size = batch_size(tokens.shape[1])
+    seconds = Seconds()
+    parts = (tokens[first : first + size] for first in range(0, len(tokens), size))
+    for _ in on_streams(lambda part: bare(subject, part), parts, subject.widths):
+        pass
+    return seconds.read()
+
+
 def recording(subject: Subject, excerpts: Excerpts, params: RecordParams) -> np.ndarray:
     """Seconds of everything record does from excerpts to arrays on disk."""
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -90,13 +103,19 @@ def throughput(excerpts: int, pairs: int) -> dict[str, Any]:
         documents = read_documents(settings.corpus, counts)
         drawn = draw_excerpts(documents, subject.encode, excerpts, params.tokens, excerpt_rng(0), counts)
     bare(subject, drawn.tokens[:64])
-    plain, ratios, with_table = [], [], []
+    few = Excerpts(drawn.documents[:64], drawn.starts[:64], drawn.tokens[:64])
+    compiling, compiled = (recording(subject, few, params_for(64, 2048)) for _ in range(2))
+    plain, ratios, side, with_table = [], [], [], []
     for _ in range(pairs):
         plain.append(bare(subject, drawn.tokens))
-        ratios.append(plain[-1] / recording(subject, drawn, params))
-        with_table.append(bare(subject, drawn.tokens) / recording(subject, drawn, params_for(excerpts, 2048)))
-    found = dict(zip(("throughput_ratio", "cpu_ratio"), np.median(ratios, axis=0), strict=True))
-    found |= dict(zip(("throughput_ratio_table", "cpu_ratio_table"), np.median(with_table, axis=0), strict=True))
+        taken = recording(subject, drawn, params)
+        ratios.append(plain[-1] / taken)
+        side.append(bare_side_by_side(subject, drawn.tokens) / taken)
+        with_table.append(plain[-1] / recording(subject, drawn, params_for(excerpts, 2048)))
+    found = {}
+    for name, values in (("", ratios), ("_side_by_side", side), ("_table", with_table)):
+        found |= dict(zip((f"throughput_ratio{name}", f"cpu_ratio{name}"), np.median(values, axis=0), strict=True))
+    found["compile_s"] = (compiling - compiled)[0]
     found["bare_tokens_per_s"] = drawn.tokens.size / statistics.median(wall for wall, _ in plain)
     found["bare_cpu_s"] = statistics.median(cpu for _, cpu in plain)
     return {key: round(float(value), 4) for key, value in found.items()} | {
@@ -118,7 +137,8 @@ def peak_memory(excerpts: int) -> dict[str, Any]:
 
 def memory(excerpts: int) -> dict[str, Any]:
     """Peaks at 1 and 16 times the excerpts."""
-    peaks = [in_fresh_process("record", "--peak", str(times * excerpts))["peak_mb"] for times in (1, 16)]
+    runs = [[in_fresh_process("record", "--peak", str(times * excerpts))["peak_mb"] for times in (1, 16)] for _ in range(3)]
+    peaks = np.median(runs, axis=0).tolist()
     return {"peak_mb_1x": peaks[0], "peak_mb_16x": peaks[1], "memory_growth": round(peaks[1] / peaks[0], 3)}
 
 

@@ -9,6 +9,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from stages.errors import UserError
@@ -39,6 +40,27 @@ def map_shards(function: Callable[[Shared, Shard], Result], shared: Shared, shar
     else:
         for shard in shards:
             yield function(shared, shard)
+
+
+def side_by_side(
+    function: Callable[[Shard], Result], items: Iterable[Shard], count: int, begin: Callable[[], object] = lambda: None
+) -> Iterator[Result]:
+    """The function's result for each item, in the order of the items, while threads of this process work on the next ones.
+
+    `count` threads, each of which first calls `begin`. An item is made when it is its turn.
+    """
+    ahead = deque[Future[Result]]()
+    with ThreadPoolExecutor(count, initializer=begin) as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for left in ahead:
+                left.cancel()
 
 
 def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Iterable[Shard]) -> Iterator[Result]:

@@ -7,9 +7,8 @@ writes  recordings/ (see stages/artifacts/recordings.py); half-finished work in 
 import hashlib
 import logging
 import platform
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pyarrow as pa
 from stages.artifacts.recordings import Recordings, Slots, deal, write_recordings
 from stages.assets import resolve
 from stages.command import Out, ParamsFile, command
+from stages.engine import side_by_side
 from stages.machine import device, memory_mb, repository, threads
 from stages.params import CorpusParams, RecordParams, SubjectParams, load_params
 from stages.subject.assembly import Assembly
@@ -34,7 +34,7 @@ from stages.subject.stream import Job, empty_states, stream
 
 logger = logging.getLogger(__name__)
 
-CODE = 2
+CODE = 3
 """Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
 
 
@@ -90,15 +90,11 @@ def finished(
     left: list[tuple[LayerPlan, LayerState]], slots: Slots, tokens: np.ndarray, table: TokenTable
 ) -> Iterator[tuple[int, LayerResult]]:
     """The result of each layer; the next ones are worked on while one is written. `left` is emptied."""
-    ahead: deque[tuple[int, Future[LayerResult]]] = deque()
-    with ThreadPoolExecutor(threads()) as pool:
-        while left or ahead:
-            while left and len(ahead) <= threads():
-                plan, state = left.pop(0)
-                ahead.append((plan.layer, pool.submit(finish, plan, state, slots, tokens, table)))
-                del state
-            layer, result = ahead.popleft()
-            yield layer, result.result()
+
+    def result(pair: tuple[LayerPlan, LayerState]) -> tuple[int, LayerResult]:
+        return pair[0].layer, finish(*pair, slots, tokens, table)
+
+    return side_by_side(result, (left.pop(0) for _ in range(len(left))), threads())
 
 
 def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int) -> Iterator[list[LayerPlan]]:

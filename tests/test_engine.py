@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from stages.artifacts.recordings import write_recordings
-from stages.engine import connect, finished, map_shards, workers
+from stages.engine import connect, finished, map_shards, side_by_side, workers
 from stages.errors import UserError
 from stages.explainers import concepts
 from stages.machine import engine, threads
@@ -46,6 +47,41 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"ENGINE=ray needs Ray; run: pip install 'neurogloss\[ray\]'"):
         list(map_shards(add, 1, [1]))
+
+
+def test_side_by_side_keeps_the_order_and_makes_no_item_before_its_turn() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        time.sleep(0.01 * (number % 3))
+        return number * number
+
+    for place, found in enumerate(side_by_side(work, items(), 3)):
+        assert found == place**2
+        assert len(made) <= place + 1 + 3
+
+
+def test_side_by_side_ends_with_the_first_failure_in_the_order_of_the_items() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        if number in (2, 3):
+            time.sleep(0.05 if number == 2 else 0)
+            raise UserError(f"item {number}")
+        done.append(number)
+        return number
+
+    found: list[int] = []
+    with pytest.raises(UserError, match="item 2"):
+        for value in side_by_side(work, iter(range(100)), 2):
+            found.append(value)
+    assert found == [0, 1]
+    assert max(done) < 6
 
 
 def add(shared: int, shard: int) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from stages.artifacts.recordings import Kind, Recordings, Split, read_recordings
 from stages.errors import UserError
 from stages.params import RecordParams
 from stages.record import main, record
+from stages.subject import kernels
 from stages.subject import stream as stream_module
 from stages.subject.checkpoint import Scratch
 from stages.subject.excerpts import Excerpts
@@ -162,28 +164,37 @@ class Fragile(MadeUp):
         self.left = passes
 
     def activations(self, tokens: Any, layers: Sequence[int], visit: Any) -> None:
-        if not self.left:
-            raise Stopped
-        self.left -= 1
+        with self.lock:
+            if not self.left:
+                raise Stopped
+            self.left -= 1
         super().activations(tokens, layers, visit)
 
 
+PASSES, LAST_SHARD = 27, 9
+
+
 @pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten shards of two batches in the made-up corpus, each kept as soon as it is done."""
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten shards of two batches in the made-up corpus, the last of nine small ones."""
     monkeypatch.setattr(stream_module, "BATCH_TOKENS", 35 * 8)
     monkeypatch.setattr(stream_module, "SHARD_BATCHES", 2)
+
+
+@pytest.fixture
+def small_shards(small_batches: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, each shard kept as soon as it is done."""
     monkeypatch.setattr("stages.subject.checkpoint.SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("passes", [0, 1, 2, 7, 19])
+@pytest.mark.parametrize("passes", [0, 1, 2, 7, 17, 19, 26])
 def test_a_killed_run_goes_on_where_it_stopped_and_ends_with_the_same_bytes(small_shards: None, passes: int, tmp_path: Path) -> None:
     run(MadeUp(), tmp_path / "whole", record_params())
     with pytest.raises(Stopped):
         run(Fragile(passes), tmp_path / "cut", record_params())
     again = MadeUp()
     run(again, tmp_path / "cut", record_params())
-    assert again.passes == 20 - passes // 2 * 2
+    assert again.passes == PASSES - min(passes, PASSES - LAST_SHARD) // 2 * 2
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
 
@@ -206,7 +217,7 @@ def test_a_run_killed_after_the_pass_does_not_repeat_finished_layers(
             run(MadeUp(), tmp_path / "cut", record_params())
     again = MadeUp()
     run(again, tmp_path / "cut", record_params())
-    assert again.passes == 2  # The last shard, which was not kept.
+    assert again.passes == LAST_SHARD  # It was not kept.
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
 
@@ -233,7 +244,7 @@ def test_kept_work_that_is_cut_short_or_of_another_run_is_ignored_and_told(
         note.write_text("{", encoding="utf-8")
     again = MadeUp()
     run(again, tmp_path / "cut", record_params())
-    assert again.passes == 20
+    assert again.passes == PASSES
     assert "is cut short or of another run; it is ignored" in caplog.text
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
@@ -283,20 +294,61 @@ def test_a_disk_that_fills_while_work_is_kept_is_told_and_the_run_goes_on_with_t
     assert digest(tmp_path / "cut" / "out") == digest(tmp_path / "whole" / "out")
 
 
+class Overtaking(MadeUp):
+    """The first batches are the slowest; knows how many were in work at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = self.most = 0
+
+    def activations(self, tokens: Any, layers: Sequence[int], visit: Any) -> None:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            wait = 0.03 if self.passes < 8 and self.passes % 2 == 0 else 0.001
+        time.sleep(wait)
+        super().activations(tokens, layers, visit)
+        with self.lock:
+            self.inside -= 1
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_results_do_not_depend_on_the_number_of_threads(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_how_many_batches_go_side_by_side(
+    small_batches: None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(MadeUp(), tmp_path / "default", record_params())
     monkeypatch.setenv("NEUROGLOSS_THREADS", str(count))
-    run(MadeUp(), tmp_path / "other", record_params())
+    subject = Overtaking()
+    run(subject, tmp_path / "other", record_params())
     assert digest(tmp_path / "default" / "out") == digest(tmp_path / "other" / "out")
+    assert min(count, 2) <= subject.most <= count
+
+
+def test_a_layer_changes_its_state_for_one_batch_at_a_time(small_batches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROGLOSS_THREADS", "4")
+    real, busy, together = kernels.enter, set[int](), []
+
+    def enter(held: np.ndarray, *rest: Any) -> Any:
+        assert id(held) not in busy
+        busy.add(id(held))
+        together.append(len(busy))
+        time.sleep(0.002)
+        busy.remove(id(held))
+        return real(held, *rest)
+
+    monkeypatch.setattr(kernels, "enter", enter)
+    run(Overtaking(), tmp_path, record_params())
+    assert max(together) == 2  # The layers themselves do not wait for each other.
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_activations_that_are_not_finite_end_the_run_with_layer_and_excerpt(value: float, tmp_path: Path) -> None:
+    wrong = made_up_excerpts().tokens[256:320]  # A batch in the middle.
+
     class Broken(MadeUp):
         def activations(self, tokens: Any, layers: Sequence[int], visit: Any) -> None:
             def spoiled(layer: int, seen: torch.Tensor) -> None:
-                if layer == 1 and self.passes == 2:
+                if layer == 1 and np.array_equal(tokens, wrong):
                     seen[5, 3, 2] = value
                 visit(layer, seen)
 

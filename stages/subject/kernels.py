@@ -1,7 +1,8 @@
 """The loops over activations, compiled: each reads them once where array operations would read them ten times.
 
-They let go of Python's lock, so that workers can run them side by side, and give the same bits on every machine: numbers are added in the
-order of the tokens, and nothing is contracted. What is compiled is not kept on disk.
+They let go of Python's lock, so that threads can run them side by side, and give the same bits on every machine: numbers are added in the
+order of the tokens, and nothing is contracted. What is compiled is not kept on disk; so that it does not take long, the loops use plain
+arithmetic and of numpy hardly more than `empty`, because each of its functions would be compiled too.
 """
 
 from collections.abc import Callable
@@ -32,8 +33,6 @@ BARRED = np.int64(-(1 << 62))
 """Key of an excerpt that may not be chosen."""
 PAIRS = 128
 """Neurons whose activations on one excerpt are copied at once."""
-TOGETHER = 8
-"""Excerpts between sweeping and copying; of them a few hundred neurons' activations stay in the processor's cache."""
 BLOCK_ROWS = 64
 """Tokens summed in float32 before they are added in float64."""
 
@@ -81,34 +80,41 @@ def to_half(values: Float32[np.ndarray, " value"], bits: UInt32[np.ndarray, " va
 
 
 @compiled
-def sweep(
-    rows: Rows,
-    first: int,
-    shift: Float32[np.ndarray, " neuron"],
-    maxima: UInt16[np.ndarray, "excerpt neuron"],
-    sums: Float64[np.ndarray, "5 neuron"],
-) -> None:
-    """Largest activations of each excerpt, as float16; add powers 1 to 4 of the deviation from `shift`, and what is above 0, to `sums`.
-
-    The neurons are as many as `shift` has, from `first` on.
-    """
-    values, stop = rows.values, first + len(shift)
-    room = np.empty((5, len(shift)), np.float32)
-    largest = np.empty(len(shift), np.float32)
-    for excerpt in range(len(maxima)):
-        largest[:] = -np.inf
+def sweep(rows: Rows) -> Any:
+    """Shift, maxima and sums of seen.Swept."""
+    values, width = rows.values, rows.values.shape[1]
+    excerpts = (len(values) - rows.length) // rows.step + 1
+    shift, largest = np.empty(width, np.float32), np.empty(width, np.float32)
+    maxima, sums, room = np.empty((excerpts, width), np.uint16), np.empty((5, width), np.float64), np.empty((5, width), np.float32)
+    for n in range(width):
+        shift[n] = 0
+    for row in range(rows.length):
+        for n in range(width):
+            shift[n] += values[row, n]
+    for n in range(width):
+        shift[n] /= np.float32(rows.length)
+    for power in range(5):
+        for n in range(width):
+            sums[power, n] = 0
+    for excerpt in range(excerpts):
+        for n in range(width):
+            largest[n] = -np.inf
         end = excerpt * rows.step + rows.length
         for block in range(excerpt * rows.step, end, BLOCK_ROWS):
             last = min(block + BLOCK_ROWS, end)
             by_four = last - (last - block) % 4
-            room[:] = 0
+            for power in range(5):
+                for n in range(width):
+                    room[power, n] = 0
             for row in range(block, by_four, 4):  # Four at once: sums are loaded and stored a quarter as often.
-                four = values[row, first:stop], values[row + 1, first:stop], values[row + 2, first:stop], values[row + 3, first:stop]
-                sweep_rows(four, shift, room, largest)
+                sweep_rows((values[row], values[row + 1], values[row + 2], values[row + 3]), shift, room, largest)
             for row in range(by_four, last):
-                sweep_rows((values[row, first:stop],), shift, room, largest)
-            sums += room
+                sweep_rows((values[row],), shift, room, largest)
+            for power in range(5):
+                for n in range(width):
+                    sums[power, n] += room[power, n]
         to_half(largest, largest.view(np.uint32), maxima[excerpt])
+    return shift, maxima, sums
 
 
 @compiled
@@ -151,8 +157,10 @@ def enter(
 
     Pairs of excerpt (ascending) and neuron are barred.
     """
-    came, weakest = np.full(held.shape, -1, np.int32), lowest(held)
-    barred, pair = np.zeros(len(held), np.bool_), 0
+    came, weakest = nobody(held)
+    barred, pair = np.empty(len(held), np.bool_), 0
+    for n in range(len(held)):
+        barred[n] = False
     for excerpt in range(len(maxima)):
         begin = pair
         while pair < len(barred_excerpts) and barred_excerpts[pair] == excerpt:
@@ -162,14 +170,15 @@ def enter(
             offered = key(maxima[excerpt, n], first + excerpt)
             if offered > held[n, weakest[n]] and not barred[n]:
                 replace(held, came, weakest, n, offered, excerpt)
-        barred[barred_neurons[begin:pair]] = False
+        for known in range(begin, pair):
+            barred[barred_neurons[known]] = False
     return changes(came, len(maxima))
 
 
 @compiled
 def merge(held: Int64[np.ndarray, "neuron top"], offered: Int64[np.ndarray, "neuron key"]) -> Any:
     """Put offered keys into `held` where they beat what is there; see `changes`."""
-    came, weakest = np.full(held.shape, -1, np.int32), lowest(held)
+    came, weakest = nobody(held)
     for n in range(len(held)):
         for position in range(offered.shape[1]):
             if offered[n, position] > held[n, weakest[n]]:
@@ -181,40 +190,56 @@ def merge(held: Int64[np.ndarray, "neuron top"], offered: Int64[np.ndarray, "neu
 def replace(held: Any, came: Any, weakest: Any, n: Any, offered: Any, position: Any) -> None:
     """Put the key that was offered at `position` in the place of the neuron's lowest one."""
     held[n, weakest[n]], came[n, weakest[n]] = offered, position
-    weakest[n] = held[n].argmin()
+    weakest[n] = lowest(held[n])
 
 
 @compiled
-def lowest(held: Any) -> Any:
-    """The place of each neuron's lowest key."""
-    found = np.empty(len(held), np.int64)
+def nobody(held: Any) -> Any:
+    """Where the key of each place came from, nowhere yet; the place of each neuron's lowest key."""
+    came, weakest = np.empty(held.shape, np.int32), np.empty(len(held), np.int64)
     for n in range(len(held)):
-        found[n] = held[n].argmin()
+        for place in range(held.shape[1]):
+            came[n, place] = -1
+        weakest[n] = lowest(held[n])
+    return came, weakest
+
+
+@compiled
+def lowest(keys: Any) -> Any:
+    """The place of the lowest key."""
+    found = 0
+    for place in range(1, len(keys)):
+        if keys[place] < keys[found]:
+            found = place
     return found
 
 
 @compiled
 def changes(came: Any, positions: Any) -> Any:
     """Position (ascending), neuron and place of each key that came; from the position by neuron and place, -1 for none."""
-    ends = np.zeros(positions + 1, np.int64)  # A counting sort.
-    for position in came.ravel():
-        if position >= 0:
-            ends[position + 1] += 1
-    ends = ends.cumsum()
-    found = np.empty((3, ends[-1]), np.int64)
+    ends = np.empty(positions + 1, np.int64)  # A counting sort.
+    for position in range(positions + 1):
+        ends[position] = 0
+    for n in range(len(came)):
+        for place in range(came.shape[1]):
+            ends[came[n, place] + 1] += 1  # Those that did not come are counted at the front.
+    ends[0] = 0
+    for position in range(positions):
+        ends[position + 1] += ends[position]
+    sources, neurons, places = np.empty(ends[positions], np.int64), np.empty(ends[positions], np.int64), np.empty(ends[positions], np.int64)
     for n in range(len(came)):
         for place in range(came.shape[1]):
             position = came[n, place]
             if position >= 0:
-                found[0, ends[position]], found[1, ends[position]], found[2, ends[position]] = position, n, place
+                at = ends[position]
+                sources[at], neurons[at], places[at] = position, n, place
                 ends[position] += 1
-    return found[0], found[1], found[2]
+    return sources, neurons, places
 
 
 @compiled
 def copy(
     rows: Rows,
-    first: int,
     excerpts: Int64[np.ndarray, " pair"],
     neurons: Int64[np.ndarray, " pair"],
     places: Int64[np.ndarray, " pair"],
@@ -231,7 +256,7 @@ def copy(
             stop += 1
         begin, taken = excerpts[start] * rows.step, neurons[start:stop]
         for token in range(length):  # Row by row: each lies on another page of memory.
-            row, into = rows.values[begin + token, first:], block[token]
+            row, into = rows.values[begin + token], block[token]
             for pair in range(len(taken)):
                 into[pair] = row[taken[pair]]
         for pair in range(len(taken)):
@@ -242,63 +267,32 @@ def copy(
 
 
 @compiled
-def take_in(
-    rows: Rows,
-    first: int,
-    shift: Float32[np.ndarray, " neuron"],
-    number: int,
-    excerpts: Int64[np.ndarray, " pair"],
-    neurons: Int64[np.ndarray, " pair"],
-    slots: Int64[np.ndarray, " pair"],
-    keys: Int64[np.ndarray, "neuron top"],
-    top: UInt16[np.ndarray, "neuron top token"],
-    random: UInt16[np.ndarray, "neuron slot token"],
-) -> Float64[np.ndarray, "5 neuron"]:
-    """Sweep the excerpts, numbered from `number`; copy those that were drawn for a neuron (pairs) and those that enter its strongest ones.
-
-    A few excerpts at a time, which are still in the processor's cache when they are copied. Gives the sums of `sweep`.
-    """
-    count = (len(rows.values) - rows.length) // rows.step + 1
-    maxima, sums = np.empty((TOGETHER, len(shift)), np.uint16), np.zeros((5, len(shift)))
-    for begin in range(0, count, TOGETHER):
-        some = min(TOGETHER, count - begin)
-        these = Rows(rows.values[begin * rows.step :], rows.step, rows.length)
-        sweep(these, first, shift, maxima[:some], sums)
-        part = slice(np.searchsorted(excerpts, begin), np.searchsorted(excerpts, begin + some))
-        drawn = excerpts[part] - begin
-        copy(these, first, drawn, neurons[part], slots[part], random)
-        came = enter(keys, maxima[:some], number + begin, drawn, neurons[part])
-        copy(these, first, came[0], came[1], came[2], top)
-    return sums
-
-
-@compiled
 def add_tokens(
     rows: Rows,
-    first: int,
-    stop: int,
     entries: Int64[np.ndarray, " entry"],
     order: Int64[np.ndarray, " token"],
     starts: Int64[np.ndarray, " border"],
     sums: Float64[np.ndarray, "entry neuron"],
 ) -> None:
     """Add the activations of neurons `first` to `stop`, as float16 would hold them, to the sums of their tokens (seen.Listed)."""
-    size = stop - first
-    whole = np.empty(size)
+    size = rows.values.shape[1]
+    whole = np.empty(size, np.float64)
     near = np.empty(size, np.float32)
     bits = near.view(np.uint32)
     for entry in range(len(entries)):
-        whole[:] = 0
+        for n in range(size):
+            whole[n] = 0
         for at in order[starts[entry] : starts[entry + 1]]:
-            row = rows.values[at // rows.length * rows.step + at % rows.length, first:stop]
-            near[:] = row
+            row = rows.values[at // rows.length * rows.step + at % rows.length]
+            for n in range(size):
+                near[n] = row[n]
             for n in range(size):
                 bits[n] = rounded(min(bits[n] & MAGNITUDE, LARGEST)) & COARSE | bits[n] & SIGN
             for n in range(size):
                 x = row[n]
                 small = spaced(abs(x))
                 whole[n] += near[n] if abs(x) >= SMALLEST else (small if x > 0 else -small)
-        into = sums[entries[entry], first:stop]
+        into = sums[entries[entry]]
         for n in range(size):
             into[n] += whole[n]
 

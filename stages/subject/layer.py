@@ -1,8 +1,7 @@
 """One layer while excerpts stream by: strongest excerpts, random excerpts, moments and token sums, in bounded memory."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import torch
@@ -13,12 +12,8 @@ from stages.errors import UserError
 from stages.subject import kernels
 from stages.subject.moments import Moments, from_powers, join, no_moments
 from stages.subject.plan import LayerPlan
-from stages.subject.seen import Kept, Listed, Pairs, Seen, shown
+from stages.subject.seen import Listed, Pairs, shown
 from stages.subject.strongest import FLOAT16_MAX, no_keys
-
-
-class NotFinite(Exception):  # noqa: N818  # becomes a UserError where the layer is known
-    """Activations are NaN or infinite, or too large for the sums of their powers."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,8 @@ class LayerState:
 
     def add_moments(self, moments: Moments) -> None:
         """Join the next shard's; the order of shards is part of the result."""
-        joined = join(self.moments, moments)
-        self.count[0], self.mean[:], self.central[:] = joined.count, joined.mean, joined.sums  # In place: see LayerRecorder.
+        joined = join(self.moments, moments)  # Copied, because small things kept between large ones leave gaps in memory.
+        self.count[0], self.mean[:], self.central[:] = joined.count, joined.mean, joined.sums
 
     def take(self, other: "LayerState", plan: LayerPlan, excerpts: range) -> None:
         """Add what another state learned from these later excerpts; its moments are joined apart, shard by shard."""
@@ -88,86 +83,43 @@ def empty_state(neurons: int, top: int, random: int, tokens: int, entries: int) 
 
 
 class LayerRecorder:
-    """Takes one layer's activations batch by batch into a state.
+    """Takes one layer's activations batch by batch into a state; batches may come in any order, from several threads."""
 
-    Nothing that outlives a batch is allocated while one is worked on: small things between large ones keep the allocator from using a
-    gap again, and memory would grow by a gap for each layer.
-    """
-
-    def __init__(self, plan: LayerPlan, state: LayerState, workers: Executor, parts: int) -> None:
-        self.plan, self.state, self.workers = plan, state, workers
+    def __init__(self, plan: LayerPlan, state: LayerState) -> None:
+        self.plan, self.state, self.lock = plan, state, Lock()
         self.columns = None if len(plan.neurons) == plan.width else torch.from_numpy(plan.neurons.astype(np.int64))
-        self.shift = np.zeros(len(plan.neurons), np.float32)
-        self.powers = np.zeros((4, len(plan.neurons)))
-        borders = np.linspace(0, len(self.shift), parts + 1).astype(int).tolist()
-        self.parts = [Part(self, first, stop) for first, stop in pairwise(borders) if first < stop]
-        self.begin_shard()
+        order = np.argsort(plan.random.ravel(), kind="stable")
+        self.drawn = plan.random.ravel()[order].astype(np.int64)
+        """The random excerpts of all neurons, ascending."""
+        self.takers = np.divmod(order, plan.random.shape[1])
+        """Whose each of them is: neuron and slot."""
 
-    def begin_shard(self) -> None:
-        """Start the sums of a shard."""
-        self.count = 0
-        self.shift[:] = 0
-        self.powers[:] = 0
-
-    def end_shard(self) -> Moments:
-        """Moments of the shard that ends here."""
-        moments = from_powers(self.count, self.shift.astype(np.float64), self.powers)
-        self.begin_shard()
-        return moments
-
-    def see(self, batch: Batch, seen: Float[Tensor, "excerpt token neuron"]) -> None:
-        """Take in the activations of a batch; raises UserError where they are not finite."""
+    def see(self, batch: Batch, seen: Float[Tensor, "excerpt token neuron"]) -> Moments:
+        """Take in the activations of a batch and give their moments; raises UserError where they are not finite."""
         if self.columns is not None:
             seen = seen.index_select(2, self.columns.to(seen.device))
         seen = seen.float()
+        layer, state = shown(seen), self.state
+        low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(batch.tokens)])
+        drawn = Pairs(self.drawn[low:high] - batch.first, *(taker[low:high] for taker in self.takers))
+        shift, maxima, sums = layer.sweep()
+        if not np.isfinite(sums).all():
+            self.complain(batch, seen)
+        layer.copy(drawn, state.random.view(np.uint16))
+        with self.lock:
+            came = kernels.enter(state.keys, maxima, batch.first, drawn.excerpts, drawn.neurons)
+            layer.copy(Pairs(*came), state.top.view(np.uint16))
+            state.firing += sums[4].astype(np.int64)
+            if len(batch.listed.entries):
+                layer.add_tokens(batch.listed, state.sums)
+            if np.sqrt(sums[1].max()) + np.abs(shift).max() > FLOAT16_MAX:
+                state.clipped += layer.beyond()
+        return from_powers(batch.tokens.numel(), shift.astype(np.float64), sums[:4])
 
-        def see_part(part: Part) -> int:
-            with torch.inference_mode():
-                return part.see(batch, layer)
-
-        layer = shown(seen)
-        if not self.count:
-            self.shift[:] = layer.centre()  # Here, because numpy adds up narrow arrays in another order.
-        try:
-            self.state.clipped += sum(self.workers.map(see_part, self.parts))
-        except NotFinite as error:
-            self.complain(batch, seen, error)
-        self.count += seen.shape[0] * seen.shape[1]
-
-    def complain(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"], error: NotFinite) -> None:
+    def complain(self, batch: Batch, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         """Say where the activations are not finite; sums that alone overflowed are too large for the statistics."""
         wrong = ~torch.isfinite(seen).all(dim=(1, 2)).cpu()
         where = f" on excerpt {batch.first + int(wrong.int().argmax())}" if wrong.any() else ""
         raise UserError(
             f"layer {self.plan.layer} gives NaN or infinite activations{where}; try subject.dtype float32 or leave the layer out"
-        ) from error
-
-
-class Part:
-    """Some neighbouring neurons of a layer, which have nothing to do with the others: one worker's share of a batch."""
-
-    def __init__(self, layer: LayerRecorder, first: int, stop: int) -> None:
-        self.layer, self.first, self.stop = layer, first, stop
-        state = layer.state
-        self.kept = Kept(state.keys[first:stop], state.top[first:stop].view(np.uint16), state.random[first:stop].view(np.uint16))
-        random = layer.plan.random[first:stop]
-        order = np.argsort(random.ravel(), kind="stable")
-        self.drawn = random.ravel()[order].astype(np.int64)
-        """The random excerpts of all of them, ascending."""
-        self.takers = np.divmod(order, random.shape[1])
-        """Whose each of them is: neuron and slot."""
-
-    def see(self, batch: Batch, seen: Seen) -> int:
-        """Take in a batch; how many activations float16 could not hold."""
-        layer, mine = self.layer, slice(self.first, self.stop)
-        shift = layer.shift[mine]
-        low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(batch.tokens)])
-        drawn = Pairs(self.drawn[low:high] - batch.first, *(taker[low:high] for taker in self.takers))
-        sums = seen.take_in(self.first, shift, batch.first, drawn, self.kept)
-        if not np.isfinite(sums).all():
-            raise NotFinite
-        layer.powers[:, mine] += sums[:4]
-        layer.state.firing[mine] += sums[4].astype(np.int64)
-        if len(batch.listed.entries):
-            seen.add_tokens(self.first, self.stop, batch.listed, layer.state.sums)
-        return seen.beyond(self.first, self.stop) if np.sqrt(sums[1].max()) + np.abs(shift).max() > FLOAT16_MAX else 0
+        )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,17 @@ Visit = Callable[[int, Float[Tensor, "excerpt token neuron"]], None]
 """Called once per layer with the layer's activations; they are valid during the call only."""
 
 
+shown: ContextVar[Visit | None] = ContextVar("shown", default=None)
+"""What this thread's forward pass hands the inputs of the sites to; other threads may run the same model at the same time."""
+
+
 class DeepestLayerSeen(Exception):  # noqa: N818  # not an error: it ends a forward pass where nothing below is asked for
     """Raised at the deepest recorded layer, so that nothing after it is computed."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A causal language model in eval mode."""
+    """A causal language model in eval mode; its sites are hooked once, when this is made."""
 
     model: Any
     tokenizer: Any
@@ -42,6 +46,11 @@ class Subject:
     """Neurons of each layer."""
     loader: "Callable[[], Subject]"
     """Loads the same subject in another process; equal loaders load equal subjects."""
+
+    def __post_init__(self) -> None:
+        """Hook the sites."""
+        for layer, site in enumerate(self.sites):
+            self.model.get_submodule(site).register_forward_pre_hook(hook(layer))
 
     @property
     def bos(self) -> int | None:
@@ -56,31 +65,29 @@ class Subject:
     def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
         """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
 
+        Threads may do so side by side.
         A BOS token is fed before each excerpt where there is one; its activations are left out.
         Neither the head nor anything after the deepest of the layers is computed.
         """
         batch, first = len(tokens), 0
         if self.bos is not None:
             tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype), tokens], dim=1), 1
-        deepest = max(layers)
+        wanted, deepest = frozenset(layers), max(layers)
 
-        def hook(layer: int) -> Callable[[Any, Any], None]:
-            def show(_: Any, inputs: Any) -> None:
-                seen = inputs[0].reshape(batch, -1, self.widths[layer])  # OPT flattens excerpt and token.
-                visit(layer, seen[:, first:])
-                if layer == deepest:
-                    raise DeepestLayerSeen
+        def show(layer: int, inputs: Tensor) -> None:
+            if layer in wanted:
+                visit(layer, inputs.reshape(batch, -1, self.widths[layer])[:, first:])  # OPT flattens excerpt and token.
+            if layer == deepest:
+                raise DeepestLayerSeen
 
-            return show
-
-        with ExitStack() as hooks, torch.inference_mode():
-            for layer in layers:
-                handle = self.model.get_submodule(self.sites[layer]).register_forward_pre_hook(hook(layer))
-                hooks.callback(handle.remove)
-            try:
+        before = shown.set(show)
+        try:
+            with torch.inference_mode():
                 self.model.base_model(input_ids=tokens.to(self.model.device), use_cache=False)
-            except DeepestLayerSeen:
-                return
+        except DeepestLayerSeen:
+            return
+        finally:
+            shown.reset(before)
         raise UserError(f"{self.sites[deepest]} is never run in a forward pass; correct subject.site")
 
 
@@ -107,6 +114,17 @@ def load_subject(params: SubjectParams) -> Subject:
     return Subject(model, tokenizer, token_bytes(tokenizer), sites, widths, Loader(params))
 
 
+def hook(layer: int) -> Callable[[Any, Any], None]:
+    """Shows a layer's input to whoever looks on in this thread."""
+
+    def show(_: Any, inputs: Any) -> None:
+        visit = shown.get()
+        if visit is not None:
+            visit(layer, inputs[0])
+
+    return show
+
+
 def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
     """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code.
 
@@ -123,7 +141,7 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
             raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another {setting}")
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
         options = {**options, "dtype": getattr(torch, dtype), "use_safetensors": True, "output_loading_info": True}
-        model, report = AutoModelForCausalLM.from_pretrained(place, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(place, config=config, **options)  # Else it reads the file once more.
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error

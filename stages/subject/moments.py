@@ -1,7 +1,7 @@
 """Mean and central moments of each neuron, in one pass, stable, and the same for whatever workers the shards went to.
 
-A shard sums powers of deviations from the neuron's mean in the shard's first batch (float32 within a block, float64 between blocks);
-shards are joined in their order (Pébay 2008, formulas for arbitrary-order moments).
+A batch sums powers of deviations from the neuron's mean in its first excerpt (float32 within a block, float64 between blocks); batches are
+joined in their order within a shard, and shards in theirs (Pébay 2008, formulas for arbitrary-order moments).
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ def no_moments(neurons: int) -> Moments:
 def from_powers(count: int, shift: Float64[np.ndarray, " neuron"], powers: Float64[np.ndarray, "4 neuron"]) -> Moments:
     """Moments from the sums of the first four powers of the deviation from `shift`."""
     first, second, third, fourth = powers / count
-    two = second - first**2
-    three = third - 3 * first * second + 2 * first**3
-    four = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+    square = first * first  # numpy's ** takes twenty times as long.
+    two = second - square
+    three = third - 3 * first * second + 2 * first * square
+    four = fourth - 4 * first * third + 6 * square * second - 3 * square * square
     return Moments(count, shift + first, count * np.stack([np.maximum(two, 0), three, np.maximum(four, 0)]))
 
 
@@ -51,13 +52,14 @@ def join(one: Moments, other: Moments) -> Moments:
     m, n = one.count, other.count
     total, delta = m + n, other.mean - one.mean
     (a2, a3, a4), (b2, b3, b4) = one.sums, other.sums
-    two = a2 + b2 + delta**2 * m * n / total
-    three = a3 + b3 + delta**3 * m * n * (m - n) / total**2 + 3 * delta * (m * b2 - n * a2) / total
+    square = delta * delta
+    two = a2 + b2 + square * m * n / total
+    three = a3 + b3 + delta * square * m * n * (m - n) / total**2 + 3 * delta * (m * b2 - n * a2) / total
     four = (
         a4
         + b4
-        + delta**4 * m * n * (m**2 - m * n + n**2) / total**3
-        + 6 * delta**2 * (m**2 * b2 + n**2 * a2) / total**2
+        + square * square * m * n * (m**2 - m * n + n**2) / total**3
+        + 6 * square * (m**2 * b2 + n**2 * a2) / total**2
         + 4 * delta * (m * b3 - n * a3) / total
     )
     return Moments(total, one.mean + delta * n / total, np.stack([two, three, four]))

@@ -1,4 +1,4 @@
-"""What a batch shows of a layer, and what is done with some of its neurons.
+"""What a batch shows of a layer, and what is done with it.
 
 `InMemory` runs compiled loops over the processor's memory (kernels.py), `OnDevice` asks torch for the same and takes home what is small.
 """
@@ -33,39 +33,35 @@ class Listed(NamedTuple):
     """Where each of `entries` begins in `order`, and where the last one ends."""
 
 
-class Kept(NamedTuple):
-    """What is kept of some neurons, changed in place."""
+class Swept(NamedTuple):
+    """What one look at all activations gives."""
 
-    keys: Int64[np.ndarray, "neuron top"]
-    top: UInt16[np.ndarray, "neuron top token"]
+    shift: Float32[np.ndarray, " neuron"]
+    """The mean over the first excerpt, near that over all."""
+    maxima: UInt16[np.ndarray, "excerpt neuron"]
     """Bits of float16."""
-    random: UInt16[np.ndarray, "neuron slot token"]
+    sums: Float64[np.ndarray, "5 neuron"]
+    """Of the first four powers of the deviation from the shift, and of how many activations are above zero; not finite where one is not."""
 
 
 class Seen(Protocol):
-    """A layer's activations on the excerpts of a batch; neurons are counted from `first` on."""
+    """A layer's activations on the excerpts of a batch."""
 
-    def centre(self) -> Float32[np.ndarray, " all_neurons"]:
-        """Means over the first excerpt: a shift near each neuron's mean."""
+    def sweep(self) -> Swept:
+        """Look at all activations."""
 
-    def take_in(
-        self, first: int, shift: Float32[np.ndarray, " neuron"], number: int, drawn: Pairs, kept: Kept
-    ) -> Float64[np.ndarray, "5 neuron"]:
-        """Copy the excerpts, numbered from `number`, that were drawn for a neuron or are among its strongest ones so far.
+    def copy(self, pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
+        """Put the activations of pairs of excerpt and neuron at their places, as bits of float16."""
 
-        Gives sums of the first four powers of the deviation from `shift`, and of how many activations are above zero; they are not
-        finite where an activation is not.
-        """
-
-    def beyond(self, first: int, stop: int) -> int:
+    def beyond(self) -> int:
         """How many activations float16 cannot hold."""
 
-    def add_tokens(self, first: int, stop: int, listed: Listed, sums: Float64[np.ndarray, "entry all_neurons"]) -> None:
+    def add_tokens(self, listed: Listed, sums: Float64[np.ndarray, "entry neuron"]) -> None:
         """Add activations, as float16 would hold them, to the sums of their tokens."""
 
 
 class InMemory:
-    """float32 in the processor's memory; several threads may use it at once."""
+    """float32 in the processor's memory."""
 
     def __init__(self, seen: Float32[Tensor, "excerpt token neuron"]) -> None:
         values = seen.numpy()
@@ -78,23 +74,21 @@ class InMemory:
         shape = (excerpts - 1) * step + length, width
         self.rows = kernels.Rows(np.lib.stride_tricks.as_strided(values, shape, (row, values.itemsize)), step, length)
 
-    def centre(self) -> Float32[np.ndarray, " all_neurons"]:
+    def sweep(self) -> Swept:
         """See Seen."""
-        return np.asarray(self.values[0].mean(axis=0))
+        return Swept(*kernels.sweep(self.rows))
 
-    def take_in(
-        self, first: int, shift: Float32[np.ndarray, " neuron"], number: int, drawn: Pairs, kept: Kept
-    ) -> Float64[np.ndarray, "5 neuron"]:
+    def copy(self, pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
         """See Seen."""
-        return kernels.take_in(self.rows, first, shift, number, *drawn, *kept)
+        kernels.copy(self.rows, *pairs, into)
 
-    def beyond(self, first: int, stop: int) -> int:
+    def beyond(self) -> int:
         """See Seen."""
-        return int(np.count_nonzero(np.abs(self.values[:, :, first:stop]) > FLOAT16_MAX))
+        return int(np.count_nonzero(np.abs(self.values) > FLOAT16_MAX))
 
-    def add_tokens(self, first: int, stop: int, listed: Listed, sums: Float64[np.ndarray, "entry all_neurons"]) -> None:
+    def add_tokens(self, listed: Listed, sums: Float64[np.ndarray, "entry neuron"]) -> None:
         """See Seen."""
-        kernels.add_tokens(self.rows, first, stop, *listed, sums)
+        kernels.add_tokens(self.rows, *listed, sums)
 
 
 class OnDevice:
@@ -107,40 +101,31 @@ class OnDevice:
         """The array on the device."""
         return torch.from_numpy(array).to(self.values.device)
 
-    def centre(self) -> Float32[np.ndarray, " all_neurons"]:
+    def sweep(self) -> Swept:
         """See Seen."""
-        return np.asarray(self.values[0].mean(dim=0).cpu().numpy())
-
-    def take_in(
-        self, first: int, shift: Float32[np.ndarray, " neuron"], number: int, drawn: Pairs, kept: Kept
-    ) -> Float64[np.ndarray, "5 neuron"]:
-        """See Seen."""
-        values = self.values[:, :, first : first + len(shift)]
-        one = (values - self.there(shift)).flatten(0, 1)
+        shift = self.values[0].mean(dim=0)
+        one = (self.values - shift).flatten(0, 1)
         two = one * one
-        above = (values > 0).flatten(0, 1)
+        above = (self.values > 0).flatten(0, 1)
         sums = torch.stack([part.sum(dim=0).double() for part in (one, two, one * two, two * two, above)])
-        self.copy(values, drawn, kept.random)
-        came = kernels.enter(kept.keys, bits(cut(values.amax(dim=1))), number, drawn.excerpts, drawn.neurons)
-        self.copy(values, Pairs(*came), kept.top)
-        return np.asarray(sums.cpu().numpy())
+        return Swept(shift.cpu().numpy(), bits(cut(self.values.amax(dim=1))), sums.cpu().numpy())
 
-    def copy(self, values: Float32[Tensor, "excerpt token neuron"], pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
-        """Put the activations of pairs at their places."""
-        found = values.transpose(1, 2)[self.there(pairs.excerpts), self.there(pairs.neurons)]
+    def copy(self, pairs: Pairs, into: UInt16[np.ndarray, "neuron place token"]) -> None:
+        """See Seen."""
+        found = self.values.transpose(1, 2)[self.there(pairs.excerpts), self.there(pairs.neurons)]
         into[pairs.neurons, pairs.places] = bits(cut(found))
 
-    def beyond(self, first: int, stop: int) -> int:
+    def beyond(self) -> int:
         """See Seen."""
-        return int((self.values[:, :, first:stop].abs() > FLOAT16_MAX).sum())
+        return int((self.values.abs() > FLOAT16_MAX).sum())
 
-    def add_tokens(self, first: int, stop: int, listed: Listed, sums: Float64[np.ndarray, "entry all_neurons"]) -> None:
+    def add_tokens(self, listed: Listed, sums: Float64[np.ndarray, "entry neuron"]) -> None:
         """See Seen."""
-        found = self.values[:, :, first:stop].flatten(0, 1).index_select(0, self.there(listed.order))
+        found = self.values.flatten(0, 1).index_select(0, self.there(listed.order))
         near = cut(found).double()
         places = self.there(np.repeat(np.arange(len(listed.entries)), np.diff(listed.starts)))
-        partial = torch.zeros((len(listed.entries), stop - first), dtype=torch.float64, device=near.device).index_add_(0, places, near)
-        sums[listed.entries, first:stop] += partial.cpu().numpy()
+        partial = torch.zeros((len(listed.entries), near.shape[1]), dtype=torch.float64, device=near.device).index_add_(0, places, near)
+        sums[listed.entries] += partial.cpu().numpy()
 
 
 def cut(values: Float32[Tensor, "..."]) -> Float16[Tensor, "..."]:

@@ -1,27 +1,37 @@
 """The pass over the excerpts: shard by shard through the subject, each layer into its state."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial, reduce
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Int32
+from torch import Tensor
 from tqdm import tqdm
 
-from stages.engine import map_shards, workers
-from stages.machine import engine, threads
+from stages.engine import map_shards, side_by_side, workers
+from stages.machine import device, engine, memory_mb, threads
 from stages.subject.checkpoint import Scratch
 from stages.subject.layer import Batch, LayerRecorder, LayerState, empty_state
-from stages.subject.model import Subject, Visit
-from stages.subject.moments import Moments
+from stages.subject.model import Subject
+from stages.subject.moments import Moments, join
 from stages.subject.plan import BATCH_TOKENS, SHARD_BATCHES, LayerPlan, TokenTable
 from stages.subject.seen import Listed
 
 logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LAST = 4
+"""A batch over one of the last shard's."""
+STREAMS = 8
+"""Batches that go through the subject at the same time, at most: a layer takes one after the other into its state."""
 
 
 def shard_size(length: int) -> int:
@@ -35,9 +45,9 @@ def batch_size(length: int) -> int:
 
 
 def batches(tokens: Int32[np.ndarray, "excerpt token"], table: TokenTable, first: int) -> Iterator[Batch]:
-    """The batches of the shard that begins at excerpt `first`."""
-    size = batch_size(tokens.shape[1])
+    """The batches of the shard that begins at excerpt `first`; the last shard's are smaller, so that streams end together."""
     last = min(len(tokens), first + shard_size(tokens.shape[1]))
+    size = max(1, batch_size(tokens.shape[1]) // (LAST if last == len(tokens) else 1))
     for start in range(first, last, size):
         part = tokens[start : min(last, start + size)]
         entries = table.entries(part.ravel())
@@ -67,6 +77,14 @@ class Part(NamedTuple):
     """Of each layer in each shard: joining them is the one step whose order counts."""
 
 
+class Seen(NamedTuple):
+    """What is left of a batch when its activations are in the states."""
+
+    batch: Batch
+    moments: list[Moments]
+    """Of each layer."""
+
+
 def empty_states(job: Job) -> list[LayerState]:
     """One state per planned layer, before the first excerpt."""
     length, entries = job.tokens.shape[1], len(job.table.tokens)
@@ -82,43 +100,82 @@ def stream(subject: Subject, job: Job, states: list[LayerState], scratch: Scratc
     name, size, count = f"layers-{layers[0]}-{layers[-1]}", shard_size(job.tokens.shape[1]), len(job.tokens)
     start = restore(scratch, name, states)
     bar = tqdm(total=job.tokens.size, initial=start * job.tokens.shape[1], desc=f"record layers {layers[0]}-{layers[-1]}", unit=" tokens")
-    with bar, ThreadPoolExecutor(threads()) as pool:
+    with bar:
         if engine() == "local":
-            recorders = make_recorders(job, states, pool)
-            for first in range(start, count, size):
-                for state, moments in zip(states, run_shard(subject, job, recorders, first, bar.update), strict=True):
-                    state.add_moments(moments)
-                keep(scratch, name, states, first + size, count)
+            left = deque(range(start, count, size))
+            while left:
+                add_moments(states, run_shards(subject, job, states, until(scratch.due, left), bar.update))
+                keep(scratch, name, states, left[0] if left else count, count)
             return
         runs = split_runs(range(start, count, size), 2 * workers())
         for run, part in zip(runs, map_shards(run_part, job, runs), strict=True):
             last = min(run[-1] + size, count)
             for plan, state, other in zip(job.plans, states, part.states, strict=True):
                 state.take(other, plan, range(run[0], last))
-            for shard in part.moments:
-                for state, moments in zip(states, shard, strict=True):
-                    state.add_moments(moments)
+            add_moments(states, part.moments)
             bar.update((last - run[0]) * job.tokens.shape[1])
             keep(scratch, name, states, last, count)
 
 
-def run_shard(
-    subject: Subject, job: Job, recorders: Mapping[int, LayerRecorder], first: int, progress: Callable[[int], Any]
-) -> list[Moments]:
-    """Send one shard through the subject into the recorders; the shard's moments, layer by layer."""
-    for batch in batches(job.tokens, job.table, first):
-        subject.activations(batch.tokens, list(recorders), visitor(recorders, batch))
-        progress(batch.tokens.numel())
-    return [recorder.end_shard() for recorder in recorders.values()]
+def until(due: Callable[[], bool], left: deque[int]) -> Iterator[int]:
+    """Take shards, at least one, until something else is due."""
+    while left:
+        yield left.popleft()
+        if due():
+            return
+
+
+def run_shards(
+    subject: Subject, job: Job, states: Sequence[LayerState], shards: Iterable[int], progress: Callable[[int], Any]
+) -> Iterator[list[Moments]]:
+    """Send shards through the subject into the states; each shard's moments, layer by layer, in the order of the shards.
+
+    Batches go side by side on threads of their own, which need not wait for each other as they do within a product.
+    """
+    recorders = {plan.layer: LayerRecorder(plan, state) for plan, state in zip(job.plans, states, strict=True)}
+
+    def see(batch: Batch) -> Seen:
+        moments: dict[int, Moments] = {}
+
+        def visit(layer: int, seen: Tensor) -> None:
+            moments[layer] = recorders[layer].see(batch, seen)
+
+        subject.activations(batch.tokens, list(recorders), visit)
+        return Seen(batch, [moments[layer] for layer in recorders])
+
+    def told() -> Iterator[Seen]:
+        todo = (batch for first in shards for batch in batches(job.tokens, job.table, first))
+        for seen in on_streams(see, todo, subject.widths):
+            progress(seen.batch.tokens.numel())
+            yield seen
+
+    size = shard_size(job.tokens.shape[1])
+    for _, shard in groupby(told(), lambda seen: seen.batch.first // size):
+        yield [reduce(join, moments) for moments in zip(*(seen.moments for seen in shard), strict=True)]
+
+
+def on_streams(work: Callable[[Item], Result], batches: Iterable[Item], widths: Sequence[int]) -> Iterator[Result]:
+    """What a forward pass of each batch gives, in the order of the batches; they go side by side, and each has its share of the threads.
+
+    There are as many streams as threads, but not so many that what they hold of the widest layer is more than half of the memory.
+    """
+    held = 3 * 4 * BATCH_TOKENS * max(widths)  # Bytes, float32: before, in and after the activation function.
+    most = min(STREAMS, max(1, int(memory_mb() * 1e6 / 2 / held))) if device() == "cpu" else 1
+    count = threads() // -(-threads() // most)
+    return side_by_side(work, batches, count, partial(torch.set_num_threads, threads() // count))
+
+
+def add_moments(states: Sequence[LayerState], shards: Iterable[Sequence[Moments]]) -> None:
+    """Join what shards gave, in their order."""
+    for shard in shards:
+        for state, moments in zip(states, shard, strict=True):
+            state.add_moments(moments)
 
 
 def run_part(job: Job, shards: range) -> Part:
     """A run of shards on a worker."""
-    subject = loaded(job.loader)
     states = empty_states(job)
-    with ThreadPoolExecutor(threads()) as pool:
-        recorders = make_recorders(job, states, pool)
-        return Part(states, [run_shard(subject, job, recorders, first, lambda _: None) for first in shards])
+    return Part(states, list(run_shards(loaded(job.loader), job, states, shards, lambda _: None)))
 
 
 @lru_cache(maxsize=1)
@@ -137,20 +194,10 @@ def split_runs(shards: range, count: int) -> list[range]:
     return [shards[place : place + each] for place in range(0, len(shards), each)]
 
 
-def make_recorders(job: Job, states: Sequence[LayerState], pool: Executor) -> dict[int, LayerRecorder]:
-    """One recorder per layer."""
-    return {plan.layer: LayerRecorder(plan, state, pool, threads()) for plan, state in zip(job.plans, states, strict=True)}
-
-
 def keep(scratch: Scratch, name: str, states: Sequence[LayerState], done: int, count: int) -> None:
     """Save the states now and then, but not at the end."""
     if scratch.due() and done < count:
         scratch.save(name, named(states), {"next": done})
-
-
-def visitor(recorders: Mapping[int, LayerRecorder], batch: Batch) -> Visit:
-    """Hands each layer's activations of this batch to its recorder."""
-    return lambda layer, seen: recorders[layer].see(batch, seen)
 
 
 def named(states: Sequence[LayerState]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class MadeUp:
         for table in self.by_token:
             table[:, 0] = -np.abs(table[:, 0])  # The first neuron of each layer never fires.
         self.loader = MadeUpLoader(self.widths)
-        self.passes = 0
+        self.passes, self.lock = 0, Lock()
 
     def dense(self, layer: int, tokens: np.ndarray) -> np.ndarray:
         """float32 (excerpt, token, neuron)"""
@@ -44,7 +45,8 @@ class MadeUp:
         return np.asarray(self.by_token[layer][tokens] * (1 + 0.1 * np.arange(length, dtype=np.float32))[:, None])
 
     def activations(self, tokens: Tensor, layers: Sequence[int], visit: Any) -> None:
-        self.passes += 1
+        with self.lock:
+            self.passes += 1
         for layer in layers:
             visit(layer, torch.from_numpy(self.dense(layer, tokens.numpy())))
 

@@ -1,6 +1,8 @@
 """What is recorded equals a forward pass written by hand, for each architecture."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,7 +86,32 @@ def test_nothing_after_the_deepest_recorded_layer_is_computed() -> None:
     assert sorted(recorded(subject, torch.ones((2, 5), dtype=torch.int64), [0, 1])) == [0, 1]
 
 
-def test_hooks_are_gone_after_a_pass() -> None:
+def test_threads_that_run_the_model_at_the_same_time_see_their_own_activations() -> None:
+    subject, both = random_subject("llama", LLAMA, None), Barrier(3, timeout=60)
+    asked = [(torch.full((number + 1, 5), number), layers) for number, layers in enumerate(([0, 1, 2], [0, 2], [1]))]
+    alone = [recorded(subject, *one) for one in asked]
+
+    def at_once(one: tuple[Tensor, list[int]]) -> dict[int, Tensor]:
+        found: dict[int, Tensor] = {}
+
+        def visit(layer: int, seen: Tensor) -> None:
+            if not found:
+                both.wait()  # All are in the middle of a pass.
+            found[layer] = seen.clone()
+
+        subject.activations(*one, visit)
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(at_once, asked))
+    for expected, found in zip(alone, together, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_nobody_is_shown_what_another_looked_at() -> None:
     subject = random_subject("llama", LLAMA, None)
-    recorded(subject, torch.ones((2, 5), dtype=torch.int64), [0, 2])
-    assert not any(module._forward_pre_hooks for module in subject.model.modules())
+    found: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        subject.activations(torch.ones((2, 5), dtype=torch.int64), [0, 2], lambda layer, _: found.append(1 // (2 - layer)))
+    subject.model(torch.ones((2, 5), dtype=torch.int64))
+    assert found == [0]

@@ -5,17 +5,13 @@ import pytest
 import torch
 
 from stages.subject.moments import Moments, from_powers, join, no_moments
-from stages.subject.seen import InMemory, Kept, Pairs
-from stages.subject.strongest import no_keys
+from stages.subject.seen import InMemory
 
 
 def of(values: np.ndarray) -> Moments:
-    """Moments as a shard makes them, from float32 sums about the first row."""
-    single = values.astype(np.float32)
-    none, count = Pairs(*(np.zeros(0, np.int64) for _ in range(3))), single.shape[1]
-    kept = Kept(no_keys(count, 1), np.zeros((count, 1, len(values) // 4), np.uint16), np.zeros((count, 0, len(values) // 4), np.uint16))
-    sums = InMemory(torch.from_numpy(single.reshape(4, -1, count))).take_in(0, single[0], 0, none, kept)
-    return from_powers(len(values), single[0].astype(np.float64), sums[:4])
+    """Moments as a batch makes them, from float32 sums about the first excerpt's mean."""
+    shift, _, sums = InMemory(torch.from_numpy(values.astype(np.float32).reshape(4, -1, values.shape[1]))).sweep()
+    return from_powers(len(values), shift.astype(np.float64), sums[:4])
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
