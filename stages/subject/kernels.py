@@ -274,7 +274,7 @@ def add_tokens(
     starts: Int64[np.ndarray, " border"],
     sums: Float64[np.ndarray, "entry neuron"],
 ) -> None:
-    """Add the activations of neurons `first` to `stop`, as float16 would hold them, to the sums of their tokens (seen.Listed)."""
+    """Add activations, as float16 would hold them, to the sums of their tokens (seen.Listed)."""
     size = rows.values.shape[1]
     whole = np.empty(size, np.float64)
     near = np.empty(size, np.float32)

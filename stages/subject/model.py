@@ -24,7 +24,7 @@ Visit = Callable[[int, Float[Tensor, "excerpt token neuron"]], None]
 """Called once per layer with the layer's activations; they are valid during the call only."""
 
 
-shown: ContextVar[Visit | None] = ContextVar("shown", default=None)
+onlooker: ContextVar[Visit | None] = ContextVar("onlooker", default=None)
 """What this thread's forward pass hands the inputs of the sites to; other threads may run the same model at the same time."""
 
 
@@ -80,14 +80,14 @@ class Subject:
             if layer == deepest:
                 raise DeepestLayerSeen
 
-        before = shown.set(show)
+        before = onlooker.set(show)
         try:
             with torch.inference_mode():
                 self.model.base_model(input_ids=tokens.to(self.model.device), use_cache=False)
         except DeepestLayerSeen:
             return
         finally:
-            shown.reset(before)
+            onlooker.reset(before)
         raise UserError(f"{self.sites[deepest]} is never run in a forward pass; correct subject.site")
 
 
@@ -118,7 +118,7 @@ def hook(layer: int) -> Callable[[Any, Any], None]:
     """Shows a layer's input to whoever looks on in this thread."""
 
     def show(_: Any, inputs: Any) -> None:
-        visit = shown.get()
+        visit = onlooker.get()
         if visit is not None:
             visit(layer, inputs[0])
 

@@ -77,7 +77,7 @@ class Part(NamedTuple):
     """Of each layer in each shard: joining them is the one step whose order counts."""
 
 
-class Seen(NamedTuple):
+class Taken(NamedTuple):
     """What is left of a batch when its activations are in the states."""
 
     batch: Batch
@@ -134,24 +134,24 @@ def run_shards(
     """
     recorders = {plan.layer: LayerRecorder(plan, state) for plan, state in zip(job.plans, states, strict=True)}
 
-    def see(batch: Batch) -> Seen:
+    def see(batch: Batch) -> Taken:
         moments: dict[int, Moments] = {}
 
         def visit(layer: int, seen: Tensor) -> None:
             moments[layer] = recorders[layer].see(batch, seen)
 
         subject.activations(batch.tokens, list(recorders), visit)
-        return Seen(batch, [moments[layer] for layer in recorders])
+        return Taken(batch, [moments[layer] for layer in recorders])
 
-    def told() -> Iterator[Seen]:
+    def told() -> Iterator[Taken]:
         todo = (batch for first in shards for batch in batches(job.tokens, job.table, first))
-        for seen in on_streams(see, todo, subject.widths):
-            progress(seen.batch.tokens.numel())
-            yield seen
+        for taken in on_streams(see, todo, subject.widths):
+            progress(taken.batch.tokens.numel())
+            yield taken
 
     size = shard_size(job.tokens.shape[1])
-    for _, shard in groupby(told(), lambda seen: seen.batch.first // size):
-        yield [reduce(join, moments) for moments in zip(*(seen.moments for seen in shard), strict=True)]
+    for _, shard in groupby(told(), lambda taken: taken.batch.first // size):
+        yield [reduce(join, moments) for moments in zip(*(taken.moments for taken in shard), strict=True)]
 
 
 def on_streams(work: Callable[[Item], Result], batches: Iterable[Item], widths: Sequence[int]) -> Iterator[Result]:
