@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, quiet
 from stages.artifacts.recordings import write_recordings
 from stages.params import load_params
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--excerpts", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=3)
     chosen = parser.parse_args()
+    run_as("record")
     settings = load_params(Path("params.yaml"))
     subject, params = load_subject(settings.subject), params_for(chosen.excerpts)
     with quiet():

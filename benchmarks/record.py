@@ -12,7 +12,7 @@ throughput_ratio_side_by_side   the same over a bare pass that takes its batches
 compile_s               seconds of compiling the recorder's loops, once in each process and in none of the ratios
 peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 256 and 4,096 excerpts, in fresh processes: a random model of the subject's
                         depth and width and few dimensions; medians of three. `memory_growth` is one over the other. Batches that go side by
-                        side are now and then at their largest at once: that moves a peak by a tenth, and is commoner in a long run.
+                        side are now and then at their largest at once, which moves a peak by a tenth.
 delphi_cpu_ratio        CPU seconds over its own forward pass of delphi's LatentCache (run and save_splits) over ours, four layers, dense
 delphi_memory_ratio     peak memory beyond the loaded model, delphi's over ours
 transformer_lens_cpu_ratio  CPU seconds of run_with_cache over those of ours, both with their forward pass (`over_forward_cpu_s` is
@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, quiet, random_excerpts, random_subject
 from stages.machine import threads
 from stages.params import RecordParams, load_params
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["throughput", "memory", "peers"])
     parser.add_argument("--peak", type=int, help="only the peak memory of this process at so many excerpts")
     chosen = parser.parse_args()
+    run_as("record")
     if chosen.peak:
         print(json.dumps(peak_memory(chosen.peak)))
         return

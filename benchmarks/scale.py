@@ -16,6 +16,7 @@ import json
 import resource
 from typing import Any
 
+from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, random_excerpts, random_subject
 from benchmarks.record import bare, in_fresh_process, recording
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--point", nargs=2, type=int, metavar=("EXCERPTS", "NEURONS"), help="only this point, in this process")
     chosen = parser.parse_args()
+    run_as("record")
     if chosen.point:
         print(json.dumps(record_once(*chosen.point)))
         return

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.environment import environment_of
 from stages.machine import cache_folder
 
 
@@ -81,7 +82,7 @@ def commands(out: Path) -> dict[str, list[str]]:
 def timed(stage: str, words: list[str]) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak megabytes (resident, memory-mapped pages included) of one stage."""
     start = time.perf_counter()
-    process = os.posix_spawn(sys.executable, [sys.executable, "-m", f"stages.{stage}", *words], os.environ)
+    process = os.posix_spawn(sys.executable, [sys.executable, "-m", f"stages.{stage}", *words], environment_of(stage))
     _, status, usage = os.wait4(process, 0)
     if status:
         raise SystemExit(f"{stage} ended with status {os.waitstatus_to_exitcode(status)}")

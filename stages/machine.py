@@ -54,12 +54,19 @@ def threads() -> int:
 def keep_freed_memory() -> None:
     """Have glibc keep what is freed: handing each layer's activations back and taking them again page by page costs more than recording.
 
-    Elsewhere, and where MALLOC_TRIM_THRESHOLD_ is set, nothing is changed.
+    What glibc alone can be told at its start, dvc.yaml tells it. Elsewhere, and where MALLOC_TRIM_THRESHOLD_ is set, nothing is changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
         mallopt(M_MMAP_THRESHOLD, 32 << 20)
         mallopt(M_TRIM_THRESHOLD, 256 << 20)
+
+
+def give_back_freed_memory() -> None:
+    """Hand back what glibc has kept, before work that needs memory of other shapes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def memory_mb() -> int:

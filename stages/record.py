@@ -7,6 +7,7 @@ writes  recordings/ (see stages/artifacts/recordings.py); half-finished work in 
 import hashlib
 import logging
 import platform
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from stages.artifacts.recordings import Recordings, Slots, deal, write_recording
 from stages.assets import resolve
 from stages.command import Out, ParamsFile, command
 from stages.engine import side_by_side
-from stages.machine import device, memory_mb, repository, threads
+from stages.machine import device, give_back_freed_memory, memory_mb, repository, threads
 from stages.params import CorpusParams, RecordParams, SubjectParams, load_params
 from stages.subject.assembly import Assembly
 from stages.subject.checkpoint import Scratch, run_key
@@ -30,7 +31,7 @@ from stages.subject.layer import LayerState
 from stages.subject.model import Subject, load_subject
 from stages.subject.plan import LayerPlan, TokenTable, excerpt_rng, frequent_tokens, plan_layers
 from stages.subject.result import LayerResult, finish
-from stages.subject.stream import Job, empty_states, stream
+from stages.subject.stream import Job, empty_states, held, stream, streams
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,12 @@ def record(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: 
     slots = deal(params.top, params.random, params.per_split)
     table = frequent_tokens(excerpts.tokens, params.table_tokens)
     assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
-    for group in passes(plans, params, len(table.tokens)):
+    room = int(memory_mb() * 1e6 - streams(subject.widths) * held(subject.widths))
+    for group in passes(plans, params, len(table.tokens), room):
         if all(plan.layer in assembly.finished for plan in group):
             continue
         job = Job(subject.loader, excerpts.tokens, group, table, params.top)
+        give_back_freed_memory()
         states = empty_states(job)
         stream(subject, job, states, scratch)
         left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
@@ -97,25 +100,35 @@ def finished(
     return side_by_side(result, (left.pop(0) for _ in range(len(left))), threads())
 
 
-def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int) -> Iterator[list[LayerPlan]]:
-    """Layers that fit in memory together; the result is the same however they are grouped."""
-    budget, used = memory_mb() * 1e6, 0.0
-    group: list[LayerPlan] = []
-    for plan in plans:
-        needed = len(plan.neurons) * ((params.top + params.random) * (2.0 * params.tokens + 12) + 8.0 * entries + 100)
-        if group and used + needed > budget:
-            logger.info(
-                "layers %s to %s fit in NEUROGLOSS_MEMORY_MB=%s; the others follow in another pass",
-                group[0].layer,
-                group[-1].layer,
-                memory_mb(),
-            )
-            yield group
-            group, used = [], 0.0
-        group.append(plan)
-        used += needed
-    if group:
-        yield group
+def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int, room: int) -> list[Sequence[LayerPlan]]:
+    """Layers that are recorded together: no more passes than their states need in so many bytes, as even as can be.
+
+    Even ones need the least memory, and those before the last end early in the model. The result is the same however layers are grouped.
+    """
+    each = (params.top + params.random) * (2 * params.tokens + 12) + 8 * entries + 100
+    needed = [len(plan.neurons) * each for plan in plans]
+    runs = split(needed, room)
+    limits = sorted({sum(needed[start:stop]) for stop in range(len(needed) + 1) for start in range(stop)})
+    even = limits[bisect_left(limits, -len(runs), key=lambda limit: -len(split(needed, limit)))]
+    if len(runs) > 1:
+        logger.info("recording in %s passes, because NEUROGLOSS_MEMORY_MB is %s", len(runs), memory_mb())
+    return [plans[run.start : run.stop] for run in split(needed, even)]
+
+
+def split(needed: Sequence[int], limit: int) -> list[range]:
+    """Neighbours that need no more than the limit together, or are alone.
+
+    >>> split([3, 2, 2, 9, 1], 5)
+    [range(0, 2), range(2, 3), range(3, 4), range(4, 5)]
+    """
+    runs, used = [range(0)], 0
+    for place, more in enumerate(needed):
+        if runs[-1] and used + more > limit:
+            runs.append(range(place, place))
+            used = 0
+        runs[-1] = range(runs[-1].start, place + 1)
+        used += more
+    return runs
 
 
 def read_excerpts(corpus: CorpusParams, params: RecordParams, subject: Subject) -> tuple[Excerpts, Counter[str]]:

@@ -1,14 +1,16 @@
 """Artifacts: what is written is read back equal, equal values are equal bytes, other schemas are refused."""
 
 import hashlib
+import re
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
-from stages.artifacts.files import write_array
+from stages.artifacts.files import open_array, write_array
 from stages.artifacts.recordings import Kind, Recordings, Split, deal, read_recordings, write_recordings
 from stages.artifacts.simulations import Simulations, read_simulations, write_simulations
 from stages.artifacts.status import Status
@@ -111,6 +113,18 @@ def test_a_full_disk_is_an_error_and_leaves_what_was_there(recordings: Recording
         signal.signal(signal.SIGXFSZ, handler)
     assert digest(tmp_path / "a") == before
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is resident")
+def test_copying_an_array_on_disk_leaves_nothing_of_it_in_memory(tmp_path: Path) -> None:
+    def mapped() -> int:
+        return int(re.findall(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))[0])
+
+    np.save(tmp_path / "a.npy", np.arange(8_000_000, dtype=np.float32).reshape(-1, 100))
+    array, before = open_array(tmp_path / "a.npy"), mapped()
+    write_array(tmp_path / "b.npy", array)
+    assert mapped() - before < 8_000  # Of 32,000.
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
 def test_an_array_is_written_as_numpy_writes_it(tmp_path: Path) -> None:

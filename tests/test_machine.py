@@ -40,3 +40,22 @@ def test_waiting_threads_leave_the_processor_to_others_unless_the_user_says_othe
     code = "import stages.machine, os, sys; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [expected, "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere than in glibc nothing is kept")
+def test_freed_memory_is_kept_until_it_is_given_back() -> None:
+    code = """
+import torch
+from stages.machine import give_back_freed_memory, keep_freed_memory
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+keep_freed_memory()
+begin = resident()
+large, last = [torch.ones(1_000_000) for _ in range(50)], torch.ones(100_000)
+del large
+kept = resident() - begin
+give_back_freed_memory()
+print(round(kept), round(resident() - begin))
+"""
+    kept, left = map(int, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert kept > 190
+    assert left < 50

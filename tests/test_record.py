@@ -19,11 +19,12 @@ import yaml
 from stages.artifacts.recordings import Kind, Recordings, Split, read_recordings, write_recordings
 from stages.errors import UserError
 from stages.params import RecordParams
-from stages.record import main, record
+from stages.record import main, passes, record
 from stages.subject import kernels
 from stages.subject import stream as stream_module
 from stages.subject.checkpoint import Scratch
 from stages.subject.excerpts import Excerpts
+from stages.subject.plan import LayerPlan
 from tests.subject.made_up import MadeUp, made_up_excerpts, record_params
 from tests.tiny import TEXT
 
@@ -145,6 +146,38 @@ def test_equal_params_give_equal_bytes_and_several_passes_give_the_same(tmp_path
     run(several, tmp_path / "b", record_params())
     assert several.passes == 2 * one.passes
     assert digest(tmp_path / "a" / "out") == digest(tmp_path / "b" / "out")
+
+
+@pytest.mark.parametrize(
+    ("neurons", "room", "groups"),
+    [
+        ([100] * 30, 3000, [30]),
+        ([100] * 30, 2999, [15, 15]),  # Not 29 and 1: the first pass ends in the middle of the model, and neither needs all of the room.
+        ([100] * 30, 1400, [10, 10, 10]),
+        ([10, 10, 10, 90], 100, [3, 1]),
+        ([90, 10, 10, 10], 100, [1, 3]),
+        ([100, 200, 100], 50, [1, 1, 1]),  # A layer is never cut.
+        ([100], 0, [1]),
+    ],
+)
+def test_no_more_passes_than_memory_needs_and_even_ones(neurons: list[int], room: int, groups: list[int]) -> None:
+    nothing = np.empty(0, np.int32)
+    plans = [LayerPlan(layer, count, np.arange(count, dtype=np.int32), nothing) for layer, count in enumerate(neurons)]
+    params, entries = record_params(), 8
+    each = (params.top + params.random) * (2 * params.tokens + 12) + 8 * entries + 100
+    found = passes(plans, params, entries, room * each)
+    assert [len(group) for group in found] == groups
+    assert [plan for group in found for plan in group] == plans
+
+
+def test_what_streams_hold_is_taken_off_the_room_for_states(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rooms: list[int] = []
+    monkeypatch.setattr("stages.record.passes", lambda plans, params, entries, room: rooms.append(room) or [plans])
+    monkeypatch.setattr("stages.record.streams", lambda widths: 3)
+    monkeypatch.setattr("stages.record.held", lambda widths: 10_000_000 + max(widths))
+    monkeypatch.setattr("stages.record.memory_mb", lambda: 100)
+    run(MadeUp(), tmp_path, record_params())
+    assert rooms == [70_000_000 - 3 * max(MadeUp().widths)]
 
 
 def test_another_seed_draws_other_random_excerpts(recorded: Recordings, tmp_path: Path) -> None:

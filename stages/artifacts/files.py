@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -115,3 +116,5 @@ def write_array(path: Path, array: np.ndarray, rows: int = 4096) -> None:
         file.write(npy_header(array.shape, array.dtype))
         for start in range(0, len(array), rows):
             file.write(np.ascontiguousarray(array[start : start + rows]).data)
+            if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                array.base.madvise(mmap.MADV_DONTNEED)  # What was read of the map would stay.

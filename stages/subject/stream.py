@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 
 LAST = 4
 """A batch over one of the last shard's."""
+HELD = 12
+"""Times the widest layer's activations in float32 that a stream takes: three are in use at once, the rest is smaller things and gaps."""
 STREAMS = 8
 """Batches that go through the subject at the same time, at most: a layer takes one after the other into its state."""
 
@@ -155,14 +157,20 @@ def run_shards(
 
 
 def on_streams(work: Callable[[Item], Result], batches: Iterable[Item], widths: Sequence[int]) -> Iterator[Result]:
-    """What a forward pass of each batch gives, in the order of the batches; they go side by side, and each has its share of the threads.
-
-    There are as many streams as threads, but not so many that what they hold of the widest layer is more than half of the memory.
-    """
-    held = 3 * 4 * BATCH_TOKENS * max(widths)  # Bytes, float32: before, in and after the activation function.
-    most = min(STREAMS, max(1, int(memory_mb() * 1e6 / 2 / held))) if device() == "cpu" else 1
-    count = threads() // -(-threads() // most)
+    """What a forward pass of each batch gives, in the order of the batches; they go side by side, and each has its share of the threads."""
+    count = streams(widths)
     return side_by_side(work, batches, count, partial(torch.set_num_threads, threads() // count))
+
+
+def streams(widths: Sequence[int]) -> int:
+    """As many as threads, but not so many that they hold more than half of the memory; one on another device than the processor."""
+    most = min(STREAMS, max(1, int(memory_mb() * 1e6 / 2 / held(widths)))) if device() == "cpu" else 1
+    return threads() // -(-threads() // most)
+
+
+def held(widths: Sequence[int]) -> int:
+    """Bytes of memory that a stream takes, about."""
+    return HELD * 4 * BATCH_TOKENS * max(widths) if device() == "cpu" else 0
 
 
 def add_moments(states: Sequence[LayerState], shards: Iterable[Sequence[Moments]]) -> None:

@@ -12,12 +12,12 @@ from stages.subject.stream import on_streams
 @pytest.mark.parametrize(
     ("threads", "memory_mb", "device", "streams", "each"),
     [
-        (1, 1500, "cpu", 1, 1),
-        (2, 1500, "cpu", 2, 1),
-        (8, 1500, "cpu", 8, 1),
-        (12, 1500, "cpu", 6, 2),  # Eight streams of one thread would leave four threads idle.
-        (64, 1500, "cpu", 8, 8),
-        (8, 150, "cpu", 2, 4),  # Each holds 3 * 2048 * 1000 float32.
+        (1, 2000, "cpu", 1, 1),
+        (2, 2000, "cpu", 2, 1),
+        (8, 2000, "cpu", 8, 1),
+        (12, 2000, "cpu", 6, 2),  # Eight streams of one thread would leave four threads idle.
+        (64, 2000, "cpu", 8, 8),
+        (8, 400, "cpu", 2, 4),  # Each holds 12 * 2048 * 1000 float32.
         (8, 1, "cpu", 1, 8),
         (8, 1500, "cuda", 1, 8),
     ],
