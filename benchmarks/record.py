@@ -10,9 +10,9 @@ throughput_ratio        bare forward over recording, wall time: the default subj
                         batches side by side, one thread each, to the input of the last layer's output projection.
 throughput_ratio_side_by_side   the same over a bare pass that takes its batches side by side too: what recording itself costs
 compile_s               seconds of compiling the recorder's loops, once in each process and in none of the ratios
-peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 256 and 4,096 excerpts, in fresh processes: a random model of the subject's
-                        depth and width and few dimensions; medians of three. `memory_growth` is one over the other. Batches that go side by
-                        side are now and then at their largest at once, which moves a peak by a tenth.
+peak_mb_1x, peak_mb_16x peak memory beyond the loaded model, at 1,000 and 16,000 excerpts, in fresh processes: a random model of the
+                        subject's depth and width and few dimensions; medians of three. `memory_growth` is one over the other. Batches that
+                        go side by side are now and then at their largest at once, which moves a peak by a tenth.
 delphi_cpu_ratio        CPU seconds over its own forward pass of delphi's LatentCache (run and save_splits) over ours, four layers, dense
 delphi_memory_ratio     peak memory beyond the loaded model, delphi's over ours
 transformer_lens_cpu_ratio  CPU seconds of run_with_cache over those of ours, both with their forward pass (`over_forward_cpu_s` is
@@ -140,7 +140,8 @@ def memory(excerpts: int) -> dict[str, Any]:
     """Peaks at 1 and 16 times the excerpts."""
     runs = [[in_fresh_process("record", "--peak", str(times * excerpts))["peak_mb"] for times in (1, 16)] for _ in range(3)]
     peaks = np.median(runs, axis=0).tolist()
-    return {"peak_mb_1x": peaks[0], "peak_mb_16x": peaks[1], "memory_growth": round(peaks[1] / peaks[0], 3)}
+    found = {"peak_mb_1x": peaks[0], "peak_mb_16x": peaks[1], "memory_growth": round(peaks[1] / peaks[0], 3)}
+    return found | {"peaks_mb": runs}
 
 
 def peers(excerpts: int, repeats: int) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--excerpts", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--memory-excerpts", type=int, default=256)
+    parser.add_argument("--memory-excerpts", type=int, default=1000)
     parser.add_argument("--peer-excerpts", type=int, default=1024)
     parser.add_argument("--only", choices=["throughput", "memory", "peers"])
     parser.add_argument("--peak", type=int, help="only the peak memory of this process at so many excerpts")

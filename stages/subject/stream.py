@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stages.engine import map_shards, side_by_side, workers
-from stages.machine import device, engine, memory_mb, threads
+from stages.machine import device, engine, give_back_freed_memory, memory_mb, threads
 from stages.subject.checkpoint import Scratch
 from stages.subject.layer import Batch, LayerRecorder, LayerState, empty_state
 from stages.subject.model import Subject
@@ -154,6 +154,7 @@ def run_shards(
     size = shard_size(job.tokens.shape[1])
     for _, shard in groupby(told(), lambda taken: taken.batch.first // size):
         yield [reduce(join, moments) for moments in zip(*(taken.moments for taken in shard), strict=True)]
+        give_back_freed_memory()  # The gaps between activations would become more and more.
 
 
 def on_streams(work: Callable[[Item], Result], batches: Iterable[Item], widths: Sequence[int]) -> Iterator[Result]:
