@@ -73,7 +73,7 @@ browser:
 	sh tests/viewer/install_browser.sh
 
 flow: install
-	python -m stages.documents
+	python docs/tables.py
 
 # Every claim about speed and memory, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
 # Peers and Ray come into an environment of their own.
@@ -84,7 +84,7 @@ bench: $(PEERS)/.installed
 	    PATH="$(abspath $(PEERS)/bin):$$PATH" python -m benchmarks.$$name >$(PEERS)/$$name.out || exit 1; \
 	    tail -n 1 $(PEERS)/$$name.out | python -m json.tool >benchmarks/results/$$name.json || exit 1; \
 	done
-	python -m stages.documents
+	python docs/tables.py
 
 $(PEERS)/.installed: pyproject.toml constraints.txt benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)

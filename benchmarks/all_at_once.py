@@ -22,17 +22,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages import machine
-from stages.artifacts.status import Status
-from stages.assets import resolve
-from stages.llm.providers.local import Local
-from stages.llm.request import Reply, Request, TokenLogprobs
-from stages.params import load_params
-from stages.prompts import AllAtOncePrompt
-from stages.simulators.all_at_once import opening_of, question, read
-from stages.subject.corpus import read_documents
-from stages.subject.model import load_model
-from stages.subject.vocabulary import token_bytes
+from neurogloss.artifacts.status import Status
+from neurogloss.config import environment
+from neurogloss.config.params import load_params
+from neurogloss.config.prompts import AllAtOncePrompt
+from neurogloss.corpus.documents import read_documents
+from neurogloss.llm.local.provider import Local
+from neurogloss.llm.request import Reply, Request, TokenLogprobs
+from neurogloss.simulators.all_at_once import opening_of, question, read
+from neurogloss.subject.device import device
+from neurogloss.subject.model import load_model
+from neurogloss.subject.sources import resolve
+from neurogloss.subject.token_bytes import token_bytes
 
 EXCERPTS, TOKENS = 20, 32
 EXPLANATION = "names of places and the peoples who live there"
@@ -45,9 +46,9 @@ def main() -> None:
     chosen = arguments.parse_args()
     settings = load_params(chosen.params)
     params = settings.models["smollm2"]
-    torch.set_num_threads(machine.threads())
+    torch.set_num_threads(environment.threads())
     model, tokenizer = load_model(resolve(params.name, params.revision, params.sha256), params.name, params.dtype)
-    model = model.to(machine.device()).eval().requires_grad_(False)
+    model = model.to(device()).eval().requires_grad_(False)
     prompt = settings.prompts.simulate["all_at_once"]
     assert isinstance(prompt, AllAtOncePrompt)
     vocabulary = token_bytes(tokenizer)

@@ -45,9 +45,9 @@ def settings(url: str, folder: Path) -> dict[str, str]:
 
 def worker(count: int, rounds: int) -> None:
     """Ask, in a process of its own: prints the best wall time and a digest of all answers."""
-    from stages.llm.client import open_client
-    from stages.llm.request import Message, Reply, Request
-    from stages.params import ModelParams, Price
+    from neurogloss.config.params import ModelParams, Price
+    from neurogloss.llm.client import open_client
+    from neurogloss.llm.request import Message, Reply, Request
 
     price = Price(prompt=0.0, cached_prompt=0.0, completion=0.0)
     fields = dict.fromkeys(("revision", "sha256", "base_url_from", "key_from", "capabilities"))
@@ -107,8 +107,8 @@ def faulty(share: float, scratch: Path) -> object:
 
 
 def lookup_s(folder: Path) -> float:
-    from stages.llm.cache import Cache, Kept, to_row
-    from stages.llm.request import Reply, Usage
+    from neurogloss.llm.cache import Cache, Kept, to_row
+    from neurogloss.llm.request import Reply, Usage
 
     cache = Cache(folder / "lookup.sqlite")
     row = to_row(Kept("m", Reply("words and phrases about rivers", usage=Usage(900, 0, 9)), 0.01, 1.0))

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from stages.machine import keep_freed_memory, threads
-from stages.params import RecordParams
-from stages.subject.excerpts import Excerpts
-from stages.subject.model import Subject
-from stages.subject.sites import find_sites, width
-from stages.subject.stream import batch_size
+from neurogloss.config.environment import threads
+from neurogloss.config.params import RecordParams
+from neurogloss.corpus.windows import Excerpts
+from neurogloss.memory import keep_freed_memory
+from neurogloss.recording.stream import batch_size
+from neurogloss.subject.model import Subject
+from neurogloss.subject.sites import find_sites, width
 
 VOCABULARY, LENGTH = 4096, 64
 

@@ -5,8 +5,8 @@
 Every recorder gets the same weights (a random Llama of four layers and 512 neurons each), the same 64-token excerpts in batches of 32, the
 same hook points (what goes into each layer's MLP output projection) and the same threads. Timed are, in turn,
 
-    ours               the forward pass up to the deepest hook point, its batches side by side as record() has them;
-                       record(): top 20, 15 random excerpts, moments, arrays on disk
+    ours               the forward pass up to the deepest hook point, its batches side by side as record_excerpts() has them;
+                       record_excerpts(): top 20, 15 random excerpts, moments, arrays on disk
     delphi             the forward pass; LatentCache.run and save_splits(5): every activation beyond 1e-5 on disk
     transformer_lens   the forward pass; run_with_cache of the four hook points, each batch's cache dropped
 
@@ -31,13 +31,13 @@ import numpy as np
 import torch
 
 from benchmarks.made_up import VOCABULARY, batches, params_for, quiet, random_excerpts, random_subject
-from stages.record import record
-from stages.subject.checkpoint import Scratch
-from stages.subject.excerpts import Excerpts
-from stages.subject.model import Subject
-from stages.subject.plan import plan_layers
-from stages.subject.stream import batch_size, on_streams
-from stages.subject.strongest import excerpts_of, keys_of
+from neurogloss.corpus.windows import Excerpts
+from neurogloss.recording.checkpoint import Scratch
+from neurogloss.recording.layers import plan_layers
+from neurogloss.recording.run import record_excerpts
+from neurogloss.recording.stream import batch_size, on_streams
+from neurogloss.recording.strongest import excerpts_of, keys_of
+from neurogloss.subject.model import Subject
 
 LAYERS, NEURONS, DIMENSIONS, SPLITS = 4, 512, 128, 5
 
@@ -61,7 +61,7 @@ def ours(subject: Subject, excerpts: Excerpts, folder: Path) -> Side:
 
     return Side(
         forward,
-        lambda: record(subject, excerpts, params, Scratch(folder, "benchmark")),
+        lambda: record_excerpts(subject, excerpts, params, Scratch(folder, "benchmark")),
         lambda found: (found.excerpts[:, : params.top], found.activations[:, : params.top].max(axis=2)),
     )
 

@@ -2,7 +2,7 @@
 
     make bench BENCH=ray        or, where Ray is installed: python -m benchmarks.ray [--excerpts 1000] [--pairs 3]
 
-The default subject, every neuron. Each run is what `stages.record` does from drawn excerpts to the folder of recordings. Workers keep the
+The default subject, every neuron. Each run is what the record stage does from drawn excerpts to the folder of recordings. Workers keep the
 model they loaded, so the first run of a cluster, which loads it, is reported apart. The last line is JSON:
 
 workers_1_ratio, workers_2_ratio    wall time over local two-thread time, medians of pairs with a local run right before each; one
@@ -26,14 +26,14 @@ from typing import Any
 
 from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, quiet
-from stages.artifacts.recordings import write_recordings
-from stages.params import load_params
-from stages.record import record
-from stages.subject.checkpoint import Scratch
-from stages.subject.corpus import read_documents
-from stages.subject.excerpts import Excerpts, draw_excerpts
-from stages.subject.model import Subject, load_subject
-from stages.subject.plan import excerpt_rng
+from neurogloss.artifacts.recordings import write_recordings
+from neurogloss.config.params import load_params
+from neurogloss.corpus.documents import read_documents
+from neurogloss.corpus.windows import Excerpts, draw_excerpts
+from neurogloss.recording.checkpoint import Scratch
+from neurogloss.recording.layers import excerpt_rng
+from neurogloss.recording.run import record_excerpts
+from neurogloss.subject.model import Subject, load_subject
 
 
 def run(subject: Subject, excerpts: Excerpts, engine: str) -> tuple[float, str]:
@@ -42,7 +42,7 @@ def run(subject: Subject, excerpts: Excerpts, engine: str) -> tuple[float, str]:
     with tempfile.TemporaryDirectory() as name, quiet():
         folder = Path(name)
         started = time.perf_counter()
-        found = record(subject, excerpts, params_for(len(excerpts.tokens), 2048), Scratch(folder / "scratch", "benchmark"))
+        found = record_excerpts(subject, excerpts, params_for(len(excerpts.tokens), 2048), Scratch(folder / "scratch", "benchmark"))
         write_recordings(folder / "recordings", found)
         seconds = time.perf_counter() - started
         digest = hashlib.sha256()

@@ -38,15 +38,15 @@ import torch
 
 from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, quiet, random_excerpts, random_subject
-from stages.machine import threads
-from stages.params import RecordParams, load_params
-from stages.record import record
-from stages.subject.checkpoint import Scratch
-from stages.subject.corpus import read_documents
-from stages.subject.excerpts import Excerpts, draw_excerpts
-from stages.subject.model import Subject, load_subject
-from stages.subject.plan import excerpt_rng
-from stages.subject.stream import batch_size, on_streams
+from neurogloss.config.environment import threads
+from neurogloss.config.params import RecordParams, load_params
+from neurogloss.corpus.documents import read_documents
+from neurogloss.corpus.windows import Excerpts, draw_excerpts
+from neurogloss.recording.checkpoint import Scratch
+from neurogloss.recording.layers import excerpt_rng
+from neurogloss.recording.run import record_excerpts
+from neurogloss.recording.stream import batch_size, on_streams
+from neurogloss.subject.model import Subject, load_subject
 
 SAME_SHARE = 0.999
 """Of transformer-lens's strongest excerpts that must be ours: eager attention moves a few to the other side of a tie."""
@@ -90,7 +90,7 @@ def recording(subject: Subject, excerpts: Excerpts, params: RecordParams) -> np.
     """Seconds of everything record does from excerpts to arrays on disk."""
     with tempfile.TemporaryDirectory() as folder, quiet():
         seconds = Seconds()
-        record(subject, excerpts, params, Scratch(Path(folder), "benchmark"))
+        record_excerpts(subject, excerpts, params, Scratch(Path(folder), "benchmark"))
         return seconds.read()
 
 

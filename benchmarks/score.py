@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
-from stages.artifacts.recordings import NEURONS, Recordings, Split, deal, read_recordings, write_frame
-from stages.artifacts.simulations import Simulations, read_simulations, write_simulations
-from stages.artifacts.status import Status
-from stages.params import ScoreParams
-from stages.score import score
-from stages.scoring.summary import summary
-from stages.scoring.tables import by_layer, histogram, quantile_table
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.explanations import Explanation, explanations, read_explanations, write_explanations
+from neurogloss.artifacts.recordings import NEURONS, Recordings, Split, assign_splits, read_recordings, write_frame
+from neurogloss.artifacts.simulations import Simulations, read_simulations, write_simulations
+from neurogloss.artifacts.status import Status
+from neurogloss.config.params import ScoreParams
+from neurogloss.scorers.run import score
+from neurogloss.scorers.summary import summary
+from neurogloss.scorers.tables import by_layer, histogram, quantile_table
 
 TOKENS, EXCERPTS, VOCABULARY = 64, 1500, 49152
 
@@ -41,7 +42,7 @@ def fill(path: Path, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 def make(folder: Path, neurons: int, layers: int, table: int) -> None:
     """Write recordings, explanations and simulations of made-up neurons."""
     rng = np.random.default_rng(0)
-    slots = deal(top=20, random=15, per_split=5)
+    slots = assign_splits(top=20, random=15, per_split=5)
     each = neurons // layers
     place = (np.repeat(np.arange(layers), each).astype(np.int32), np.tile(np.arange(each), layers).astype(np.int32))
     target = folder / "recordings"

@@ -27,11 +27,12 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from stages.artifacts.explanations import Candidate, Explanation, explanations, write_explanations
-from stages.artifacts.scores import SCORES, write_scores
-from stages.artifacts.status import Status
-from stages.scoring.paired import paired
-from stages.tracking.revisions import file_md5
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.explanations import Explanation, explanations, write_explanations
+from neurogloss.artifacts.scores import SCORES, write_scores
+from neurogloss.artifacts.status import Status
+from neurogloss.comparison.paired import paired
+from neurogloss.comparison.revisions import file_md5
 
 QUIET = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 NAMED = {f"GIT_{who}_{what}": "nobody@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -121,7 +122,7 @@ def comparing(scratch: Path, neurons: int, layers: int, times: int) -> dict[str,
         run(["git", "add", "dvc.yaml", "dvc.lock", ".dvc"], folder)
         run(["git", "commit", "-qm", name], folder, **NAMED)
         run(["git", "tag", name], folder)
-    command = [sys.executable, "-m", "stages.cli", "compare", "first", "second", "--figure", str(scratch / "comparison.png")]
+    command = [sys.executable, "-m", "neurogloss.cli.main", "compare", "first", "second", "--figure", str(scratch / "comparison.png")]
     return medians("compare", [run(command, folder) for _ in range(times)])
 
 

@@ -34,7 +34,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.viewer.conftest import ARGUMENTS, Quiet
 from tests.viewer.made_up import WORDS, large
 
-NEUROGLOSS = (sys.executable, "-m", "stages.cli")
+NEUROGLOSS = (sys.executable, "-m", "neurogloss.cli.main")
 VISITS, SEARCHES = 30, 12
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from benchmarks.environment import environment_of
-from stages.machine import cache_folder
+from neurogloss.config.environment import cache_folder
 
 
 def main() -> None:

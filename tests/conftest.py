@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.recordings import Recordings
+from neurogloss.artifacts.recordings import Recordings
 from tests.tiny import random_recordings, save_tiny_model
 from tests.toy import Toy, reproduced
 

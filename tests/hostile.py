@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.recordings import Recordings, Split
 from tests.tiny import random_recordings
 
 EMOJI = "😀".encode()

@@ -100,7 +100,8 @@ class Repository:
 
 def make_repository(folder: Path, model: Path) -> Repository:
     """Copy the project's code and pipeline, with params for the tiny model."""
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("neurogloss", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     repository = Repository(folder)

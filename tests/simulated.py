@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stages.artifacts.explanations import Candidate, Explanation, Explanations, explanations
-from stages.artifacts.recordings import Recordings, Split
-from stages.artifacts.simulations import Simulations
-from stages.artifacts.status import CODES, Status
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.explanations import Explanation, Explanations, explanations
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.status import CODES, Status
 
 Rule = Callable[[np.ndarray], np.ndarray]
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stages.llm.request import Request
+from neurogloss.llm.request import Request
 
 FOLDER = Path(__file__).parent / "snapshots"
 

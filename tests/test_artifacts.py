@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
-from stages.artifacts.files import open_array, write_array
-from stages.artifacts.recordings import Kind, Recordings, Split, deal, read_recordings, write_recordings
-from stages.artifacts.simulations import Simulations, read_simulations, write_simulations
-from stages.artifacts.status import Status
-from stages.errors import UserError
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.explanations import Explanation, explanations, read_explanations, write_explanations
+from neurogloss.artifacts.files import open_array, write_array
+from neurogloss.artifacts.recordings import Kind, Recordings, Split, assign_splits, read_recordings, write_recordings
+from neurogloss.artifacts.simulations import Simulations, read_simulations, write_simulations
+from neurogloss.artifacts.status import Status
+from neurogloss.errors import UserError
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -33,7 +34,7 @@ def test_recordings_are_read_back_equal_and_equal_recordings_are_equal_bytes(rec
 
 
 def test_no_slot_is_in_two_splits_and_the_surplus_is_fit() -> None:
-    slots = deal(top=50, random=75, per_split=5)
+    slots = assign_splits(top=50, random=75, per_split=5)
     for split in Split:
         if split is not Split.FIT:
             assert len(slots.where(split, kind=Kind.TOP)) == 5

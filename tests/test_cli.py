@@ -10,7 +10,7 @@ HEAVY = {"torch", "transformers", "mlflow", "pandas", "pyarrow", "matplotlib", "
 
 def neurogloss(*arguments: str, cwd: Path | None = None, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, *flags, "-m", "stages.cli", *arguments]
+    command = [sys.executable, *flags, "-m", "neurogloss.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=cwd, env=env, check=False)
 
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UserError
-from stages.scoring.paired import mean_interval, paired
-from stages.terminal.comparison import comparison_view, verdict
-from stages.terminal.text import console
-from stages.tracking.comparing import log_comparison
-from stages.tracking.comparison import Comparison, as_json, compare
-from stages.tracking.lock import read_lock
-from stages.tracking.result import Paths
-from stages.tracking.revisions import History
-from stages.tracking.store import Store, locate_store, runs_of
-from stages.tracking.variants import Variant, load_variant, sqlite_runs
+from neurogloss.cli.comparison_view import comparison_view, verdict
+from neurogloss.cli.text import console
+from neurogloss.comparison.comparison import Comparison, as_json, compare_variants
+from neurogloss.comparison.lock import read_lock
+from neurogloss.comparison.paired import mean_interval, paired
+from neurogloss.comparison.result import Paths
+from neurogloss.comparison.revisions import History
+from neurogloss.errors import UserError
+from neurogloss.tracking.comparisons import log_comparison
+from neurogloss.tracking.store import Store, locate_store, runs_of
+from neurogloss.tracking.variants import Variant, load_variant, sqlite_runs
 from tests.toy import Toy
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -42,7 +42,7 @@ def variant(name: str, scores: list[float | None], recordings: str = "r", layers
 
 
 def compared(*variants: Variant) -> Comparison:
-    return compare(list(variants), "top_and_random", 500, 0, 3)
+    return compare_variants(list(variants), "top_and_random", 500, 0, 3)
 
 
 def test_the_difference_is_paired_and_neurons_without_a_partner_are_counted() -> None:
@@ -145,7 +145,7 @@ def test_one_variant_or_an_unknown_score_is_refused() -> None:
     with pytest.raises(UserError, match="at least two"):
         compared(variant("a", [0.1] * 4))
     with pytest.raises(UserError, match="expected one of top_and_random"):
-        compare([variant("a", [0.1] * 4), variant("b", [0.1] * 4)], "topandrandom", 100, 0, 3)
+        compare_variants([variant("a", [0.1] * 4), variant("b", [0.1] * 4)], "topandrandom", 100, 0, 3)
 
 
 @pytest.mark.parametrize("scores", [[None] * 4, [0.5, None, None, None], [0.5] * 4])
@@ -195,7 +195,7 @@ def test_experiments_commits_the_workspace_and_runs_stand_for_the_same_results(t
 
 
 def read_lock_at(toy: Toy, revision: str) -> str:
-    from stages.tracking.lock import parse_lock
+    from neurogloss.comparison.lock import parse_lock
 
     return parse_lock(toy.git("show", f"{revision}:dvc.lock"), "dvc.lock").key
 

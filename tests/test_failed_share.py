@@ -4,14 +4,21 @@ import re
 
 import pytest
 
-from stages import explain, simulate
-from stages.artifacts.recordings import Recordings
-from stages.artifacts.simulations import Simulations
-from stages.artifacts.status import ADVICE, Status
-from stages.errors import UserError
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.status import ADVICE, Status
+from neurogloss.errors import UserError
+from neurogloss.explainers import run as explain
+from neurogloss.simulators import run as simulate
 from tests.simulated import simulated
 
 FAILURES = [status for status in Status if status not in (Status.OK, Status.SILENT, Status.NO_EXPLANATION, Status.CONSTANT)]
+
+
+def rows(statuses: list[Status]) -> list[tuple[Candidate, ...]]:
+    """Neurons with one candidate each."""
+    return [(Candidate("a phrase" if status is Status.OK else None, status),) for status in statuses]
 
 
 def of(statuses: list[Status], recordings: Recordings) -> Simulations:
@@ -26,22 +33,22 @@ def tried(recordings: Recordings, found: Simulations) -> int:
 @pytest.mark.parametrize("status", FAILURES)
 def test_every_cause_has_advice(status: Status) -> None:
     with pytest.raises(UserError, match=f"100% of the explanations failed .2 {status}., .*; {status}: \\w+") as raised:
-        explain.check_failures([status, status], 0.1)
+        explain.check_failures(rows([status, status]), 0.1)
     assert "{" not in str(raised.value)
     assert set(ADVICE) == set(FAILURES)
 
 
 def test_what_was_never_tried_is_no_failure() -> None:
-    explain.check_failures([Status.SILENT, Status.NO_EXPLANATION, Status.OK], 0.0)
+    explain.check_failures(rows([Status.SILENT, Status.NO_EXPLANATION, Status.OK]), 0.0)
     explain.check_failures([], 0.0)
 
 
 def test_the_share_that_the_params_allow_is_allowed() -> None:
-    explain.check_failures([Status.REFUSED] + [Status.OK] * 9, 0.1)
+    explain.check_failures(rows([Status.REFUSED] + [Status.OK] * 9), 0.1)
     with pytest.raises(
         UserError, match=re.escape("20% of the explanations failed (1 refused, 1 too_long), explain.max_failed_share allows 10%")
     ):
-        explain.check_failures([Status.TOO_LONG, Status.REFUSED] + [Status.OK] * 8, 0.1)
+        explain.check_failures(rows([Status.TOO_LONG, Status.REFUSED] + [Status.OK] * 8), 0.1)
 
 
 def test_failed_simulations_are_counted_by_cause(recordings: Recordings) -> None:

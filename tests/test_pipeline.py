@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.artifacts.explanations import read_explanations
-from stages.artifacts.recordings import read_recordings
-from stages.artifacts.scores import read_scores
+from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.artifacts.scores import read_scores
 from tests.pipeline import Repository, make_repository
 
 pytestmark = pytest.mark.timeout(600)

@@ -10,22 +10,23 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stages.artifacts.recordings import Recordings, Split, write_recordings
-from stages.cli import app
-from stages.errors import UserError
-from stages.explainers.asked import explain_by_asking
-from stages.llm.cache import Cache, cache_file
-from stages.llm.client import CachedClient, Together
-from stages.llm.planning import Planned
-from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Client
-from stages.llm.tokens import ESTIMATE
-from stages.llm.usage import cost_usd
-from stages.params import ModelParams, Params, load_params
-from stages.planning import plan
-from stages.prompts import GeneratedPrompt
-from stages.simulators.generated import answer
-from stages.simulators.run import open_simulator
+from neurogloss.artifacts.recordings import Recordings, Split, write_recordings
+from neurogloss.cli.main import app
+from neurogloss.cli.planning import plan
+from neurogloss.config.params import ModelParams, Params, load_params
+from neurogloss.config.prompts import GeneratedPrompt
+from neurogloss.errors import UserError
+from neurogloss.explainers.run import explain
+from neurogloss.llm.cache import Cache, cache_file
+from neurogloss.llm.client import BatchingProvider, CachedClient
+from neurogloss.llm.planning import PlannedStep
+from neurogloss.llm.request import Client
+from neurogloss.llm.scripted import Scripted
+from neurogloss.llm.tokens import ESTIMATE
+from neurogloss.llm.usage import cost_usd
+from neurogloss.refining.refine import refine
+from neurogloss.simulators.generated import answer
+from neurogloss.simulators.run import open_simulator
 from tests.llm.asking import model
 
 ROOT = Path(__file__).parents[1]
@@ -61,19 +62,19 @@ class Run:
     @contextmanager
     def open(self, name: str, params: ModelParams, stage: str = "") -> Iterator[Client]:
         scripted = Scripted(*(f"words about river number {number}" for number in range(97)), capabilities=())
-        client = CachedClient(name, params, self.cache, lambda: Together(scripted, []))
+        client = CachedClient(name, params, self.cache, lambda: BatchingProvider(scripted, []))
         yield client
         self.asked[stage] = self.asked.get(stage, 0) + len(scripted.asked)
         self.usd += cost_usd(client.tally.paid, params.price)
 
     def run(self, recordings: Recordings, chosen: Params) -> None:
-        texts = [one.kept.text for one in explain_by_asking(recordings, chosen, self.open)]
+        texts = refine(recordings, explain(recordings, chosen, self.open), chosen, self.open).texts
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
         with open_simulator(recordings, chosen, "simulate", self.open) as simulate:
             simulate(np.arange(len(recordings)), slots, texts)
 
 
-def missing(steps: list[Planned]) -> dict[str, int]:
+def missing(steps: list[PlannedStep]) -> dict[str, int]:
     return {step.stage: step.requests - step.cached for step in steps}
 
 

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UserError
-from stages.escape import shown
-from stages.params import load_params
-from stages.prompts import excerpt, fill
+from neurogloss.config.params import load_params
+from neurogloss.config.prompts import excerpt, fill
+from neurogloss.errors import UserError
+from neurogloss.llm.escape import shown
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 
@@ -111,7 +111,7 @@ def test_the_method_needs_a_prompt_of_its_layout(stage: str, method: str, prompt
 
 
 def test_a_method_without_a_prompt_does_not_look_at_its_name(tmp_path: Path) -> None:
-    assert load_params(chosen(tmp_path, "simulate", "token_table", "none")).simulate.prompt == "none"
+    assert load_params(chosen(tmp_path, "explain", "token_list", "none")).explain.prompt == "none"
 
 
 def test_what_is_filled_in_is_not_read_as_a_template() -> None:

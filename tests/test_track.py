@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from stages.errors import UserError
-from stages.llm.request import Usage
-from stages.llm.usage import Tally, write_usage
-from stages.track import track
-from stages.tracking import store as store_module
-from stages.tracking import writing
-from stages.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_name, run_params, run_tags, scalars
-from stages.tracking.lock import Lock, StageLock, parse_lock, read_lock
-from stages.tracking.result import Origin, Paths, Result
-from stages.tracking.store import Store, locate_store, opened, runs_of
+from neurogloss.comparison.lock import Lock, StageLock, parse_lock, read_lock
+from neurogloss.comparison.result import Origin, Paths, Result
+from neurogloss.errors import UserError
+from neurogloss.llm.request import Usage
+from neurogloss.llm.usage import Tally, write_usage
+from neurogloss.tracking import store as store_module
+from neurogloss.tracking import writing
+from neurogloss.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_name, run_params, run_tags, scalars
+from neurogloss.tracking.run import track
+from neurogloss.tracking.store import Store, locate_store, opened, runs_of
 from tests.toy import Toy, key_of, surroundings
 
 # What mlflow and its database layer warn of at import and on use is not ours to mend.
@@ -219,7 +219,7 @@ def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None
 
 def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neuron_table(result_of(done))
-    monkeypatch.setattr("stages.tracking.content.TABLE_ROWS", 6)
+    monkeypatch.setattr("neurogloss.tracking.content.TABLE_ROWS", 6)
     part = neuron_table(result_of(done))
     assert whole and part
     assert part["neuron"] == whole["neuron"][::4] and part["score"] == whole["score"][::4]
@@ -239,13 +239,13 @@ def test_a_result_without_its_data_says_so_and_is_completed_later(done: Toy, sto
 def test_what_a_paid_model_cost_is_told_once(done: Toy, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     write_usage("explain", "smollm2", Tally(requests=10, cached=4, paid=Usage(prompt=900, completion=80), cost_usd=0.02, seconds=3.5))
-    write_usage("choose", "smollm2", Tally(requests=30, cost_usd=0.5))
+    write_usage("refine", "smollm2", Tally(requests=30, cost_usd=0.5))
     write_usage("simulate", "another", Tally(requests=10))
     lock = read_lock(done.folder / "dvc.lock")
     first, second = (track(changed(lock, seed=seed), Paths(), store) for seed in (1, 2))
     with opened(store) as (client, _):
         told, silent = (client.get_run(run).data.metrics for run in (first, second))
-    assert told["usage/choose.cost_usd"] == 0.5
+    assert told["usage/refine.cost_usd"] == 0.5
     assert (told["usage/explain.cost_usd"], told["usage/explain.paid.prompt"], told["usage/explain.cached"]) == (0.02, 900, 4)
     assert not any(name.startswith("usage/") for name in silent) and not any(name.startswith("usage/simulate") for name in told)
 
@@ -303,10 +303,10 @@ def test_no_room_for_the_store_is_one_line(tmp_path: Path) -> None:
 def test_a_read_only_store_is_one_line(done: Toy, store: Store, tmp_path: Path) -> None:
     assert store.database
     code = (
-        "import os, sys; from pathlib import Path; from stages.tracking.store import Store, check_writable, ToldPlainly; "
-        "from stages.errors import UserError\n"
+        "import os, sys; from pathlib import Path; from neurogloss.tracking.store import Store, check_writable, FriendlyErrors; "
+        "from neurogloss.errors import UserError\n"
         "store = Store('sqlite:///here', Path('here'), Path('.'))\nos.seteuid(65534)\n"
-        "try:\n    with ToldPlainly(store):\n        check_writable(store)\nexcept UserError as error:\n    print(error)"
+        "try:\n    with FriendlyErrors(store):\n        check_writable(store)\nexcept UserError as error:\n    print(error)"
     )
     for folder in (tmp_path, *list(tmp_path.parents)[:3]):
         folder.chmod(0o755)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.tracking.lock import read_lock
-from stages.tracking.result import Paths
-from stages.tracking.revisions import History
-from stages.tracking.store import Store, runs_of
-from stages.tracking.syncing import distinct
+from neurogloss.comparison.lock import read_lock
+from neurogloss.comparison.result import Paths
+from neurogloss.comparison.revisions import History
+from neurogloss.tracking.store import Store, runs_of
+from neurogloss.tracking.syncing import distinct
 from tests.toy import Toy, make_toy, surroundings
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(3000)]

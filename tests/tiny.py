@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.artifacts.recordings import Recordings, Split, deal
+from neurogloss.artifacts.recordings import Recordings, Split, assign_splits
 
 TEXT = "the cat sat on the mat and the dog ran to the river under a bright sky while ten birds sang of snow and rain " * 20
 
@@ -48,7 +48,7 @@ def random_recordings(
 ) -> Recordings:
     """Recordings of made-up neurons: each fires on a few tokens of its own, with noise. Layer 0's last neuron is silent."""
     rng = np.random.default_rng(seed)
-    slots = deal(top=4 * per_split + 3, random=3 * per_split + 4, per_split=per_split)
+    slots = assign_splits(top=4 * per_split + 3, random=3 * per_split + 4, per_split=per_split)
     count, entries = layers * per_layer, 40
     corpus = rng.integers(0, entries, (excerpts, tokens)).astype(np.int32)
     favourite = rng.random((count, entries)) < 0.1

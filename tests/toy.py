@@ -34,7 +34,7 @@ class Toy:
         return done.stdout + done.stderr
 
     def neurogloss(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "stages.cli", *arguments, check=check, **environment)
+        return self.run(sys.executable, "-m", "neurogloss.cli.main", *arguments, check=check, **environment)
 
     def set_params(self, **changes: object) -> None:
         """Change params in place: `explain__method="token_list"`."""
@@ -65,8 +65,8 @@ def make_toy(folder: Path) -> Toy:
     folder.mkdir(parents=True)
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     for name, stage in pipeline["stages"].items():
-        stage["deps"] = [dep for dep in stage.get("deps", []) if not dep.startswith("stages/")]
-        if name not in ("score", "track"):
+        stage["deps"] = [dep for dep in stage.get("deps", []) if not dep.startswith(("stages/", "neurogloss/"))]
+        if name in ("record", "explain", "simulate"):
             stage["cmd"] = f"python -m tests.toy_stages {name}"
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
     for name in ("params.yaml", ".gitignore", ".dvcignore"):

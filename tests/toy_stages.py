@@ -1,4 +1,4 @@
-"""The first three stages in small: they write what the real ones write, of made-up neurons, in half a second each.
+"""Record, explain and simulate in small: they write what the real ones write, of made-up neurons, in half a second each.
 
 A better prompt or more phrases make a better simulation, so that variants differ.
 """
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from stages.artifacts.explanations import Candidate, Explanation, explanations, read_explanations, write_explanations
-from stages.artifacts.recordings import Split, read_recordings, write_recordings
-from stages.artifacts.simulations import Simulations, write_simulations
-from stages.artifacts.status import CODES, Status
-from stages.scoring.levels import levels
+from neurogloss.artifacts.candidates import Candidate, Candidates, write_candidates
+from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import Split, read_recordings, write_recordings
+from neurogloss.artifacts.simulations import Simulations, write_simulations
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.measures.levels import levels
 from tests.tiny import random_recordings
 
 DATA = Path("data")
@@ -31,9 +32,8 @@ def explain(params: dict[str, Any]) -> None:
     for row, peak in enumerate(recordings.peaks):
         best = [recordings.text(int(t)).strip() for t in np.argsort(-np.nan_to_num(recordings.token_means[row], nan=-9))]
         text = f"{chosen['method']}: " + ", ".join(best[: chosen["concepts"]["phrases"]])
-        kept = Candidate(None, Status.SILENT) if np.isnan(peak) else Candidate(text, Status.OK)
-        rows.append(Explanation(int(recordings.layers[row]), int(recordings.indices[row]), kept))
-    write_explanations(DATA / "explanations.parquet", explanations(rows))
+        rows.append((Candidate(None, Status.SILENT) if np.isnan(peak) else Candidate(text, Status.OK),))
+    write_candidates(DATA / "candidates.parquet", Candidates(recordings.layers, recordings.indices, rows))
 
 
 def simulate(params: dict[str, Any]) -> None:

@@ -4,8 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from stages.artifacts.recordings import Recordings
-from tests.test_score import run_stage
+from neurogloss.artifacts.recordings import Recordings
+from tests.scorers.test_score import run_stage
 from tests.tiny import random_recordings
 
 HOSTILE = {

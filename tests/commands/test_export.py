@@ -13,14 +13,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from stages.artifacts.explanations import explanations
-from stages.artifacts.recordings import Kind, Split
-from stages.artifacts.results import Results, read_results
-from stages.cli import app
-from stages.dataset.openai import decimals, texts
-from stages.dataset.parquet import candidates_table
-from stages.dataset.selections import layer_counts, strong_but_unexplained, well_explained
-from stages.errors import UserError
+from neurogloss.artifacts.explanations import explanations
+from neurogloss.artifacts.recordings import Kind, Split
+from neurogloss.artifacts.results import Results, read_results
+from neurogloss.cli.main import app
+from neurogloss.errors import UserError
+from neurogloss.exchange.openai import decimals, texts
+from neurogloss.exchange.parquet import candidates_table
+from neurogloss.exchange.selections import layer_counts, strong_but_unexplained, well_explained
 
 
 def exported(finished: Path, out: Path, *arguments: str) -> Result:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from stages.artifacts.explanations import read_explanations
-from stages.artifacts.recordings import Recordings, Split, read_recordings
-from stages.artifacts.results import read_results
-from stages.cli import app
-from stages.errors import UserError
+from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import Recordings, Split, read_recordings
+from neurogloss.artifacts.results import read_results
+from neurogloss.cli.main import app
+from neurogloss.errors import UserError
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from stages.cli import app
-from stages.errors import UserError
+from neurogloss.cli.main import app
+from neurogloss.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from stages.artifacts.recordings import Split
-from stages.artifacts.results import read_results
-from stages.cli import app
-from stages.errors import UserError
-from stages.terminal.text import coloured, visible
+from neurogloss.artifacts.recordings import Split
+from neurogloss.artifacts.results import read_results
+from neurogloss.cli.main import app
+from neurogloss.cli.text import coloured, visible
+from neurogloss.errors import UserError
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from stages.artifacts.results import read_results
-from stages.cli import app
-from stages.errors import UserError
+from neurogloss.artifacts.results import read_results
+from neurogloss.cli.main import app
+from neurogloss.errors import UserError
 
 
 def printed(folder: Path, *arguments: str) -> Result:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifacts.explanations import Candidate
-from stages.artifacts.status import Status
-from stages.errors import ProviderError
-from stages.explainers.answers import choose, read_answer
-from stages.llm.request import Reply
-from tests.explainers.test_pairs import PARAMS
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.status import Status
+from neurogloss.errors import ProviderError
+from neurogloss.explainers.answers import read_answer
+from neurogloss.llm.request import Reply
+from tests.explainers.test_prompted import PARAMS
 
 ONE = PARAMS.prompts.explain["pairs"]
 MANY = PARAMS.prompts.explain["numbered"]
@@ -102,23 +102,3 @@ def test_any_answer_becomes_a_phrase_on_one_line_or_a_status(said: str, reason: 
     assert 1 <= len(found) <= 5
     for candidate in found:
         assert candidate.text is None or (candidate.text.strip() and len(candidate.text.splitlines()) == 1)
-
-
-def test_the_best_of_n_is_the_one_with_the_highest_select_score() -> None:
-    good = [Candidate(text, Status.OK) for text in "abc"]
-    failed = Candidate(None, Status.REFUSED)
-    kept, all_of_them = choose([good[0], failed, good[1], good[2]], [None, None, -0.5, 0.25])
-    assert kept == Candidate("c", Status.OK, 0.25)
-    assert [c.select_score for c in all_of_them] == [None, None, -0.5, 0.25]
-    assert choose(good, [0.1, 0.3, 0.3]).kept.text == "b"
-    assert choose(good, [None, -0.9, None]).kept.text == "b"
-    assert choose(good, [None, None, None]).kept.text == "a"
-    assert choose([failed, Candidate(None, Status.CUT_OFF)], [None, None]).kept is not None
-    assert choose([failed, Candidate(None, Status.CUT_OFF)], [None, None]).kept.status is Status.REFUSED
-
-
-def test_a_choice_needs_candidates_and_a_failure_has_no_score() -> None:
-    with pytest.raises(ValueError, match="0 candidates"):
-        choose([], [])
-    with pytest.raises(ValueError, match="1 candidates"):
-        choose([Candidate(None, Status.REFUSED)], [0.3])

@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stages.artifacts.recordings import Recordings, Split
-from stages.artifacts.status import Status
-from stages.errors import UserError
-from stages.explainers import concepts
-from stages.explainers.concepts import explain_concepts, greedy, read_bank
-from stages.explainers.token_list import explain_token_list
-from stages.params import ConceptsParams, TokenListParams
-from stages.simulators.quoted import named
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import Status
+from neurogloss.config.params import ConceptsParams, TokenListParams
+from neurogloss.errors import UserError
+from neurogloss.explainers import concepts
+from neurogloss.explainers.concepts import explain_concepts, greedy
+from neurogloss.explainers.token_list import explain_token_list
+from neurogloss.phrases.bank import read_bank
+from neurogloss.phrases.quoted import named
 from tests.simulators.fake import vocabulary
 
 PARAMS = ConceptsParams(bank="english", phrases=2, shortlist=8)
@@ -43,10 +44,10 @@ def test_each_neuron_gets_the_phrases_of_its_own_tokens(recordings: Recordings, 
     found = explain_concepts(recordings, vocabulary(recordings, bank), PARAMS)
     for row, explanation in enumerate(found):
         if recordings.silent[row]:
-            assert explanation.kept.status is Status.SILENT
+            assert explanation.status is Status.SILENT
         else:
-            assert explanation.kept.text is not None
-            first = explanation.kept.text.split("; ")[0]
+            assert explanation.text is not None
+            first = explanation.text.split("; ")[0]
             assert set(bank[first]) & {f" w{t}" for t in favourites(recordings, row)}
 
 
@@ -62,7 +63,7 @@ def test_every_other_split_counts(recordings: Recordings) -> None:
     slots, weights = concepts.fitted_on(recordings)
     assert weights.sum() == pytest.approx(1)
     levels = np.zeros((1, int(recordings.corpus.max()) + 1), np.float32)
-    common = concepts.Common(levels, recordings.corpus, weights, PARAMS)
+    common = concepts.FitInputs(levels, recordings.corpus, weights, PARAMS)
     [before, *_] = concepts.blocks(recordings, slots)
     for split in (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT):
         changed = np.array(recordings.activations)
@@ -82,7 +83,7 @@ def test_explanations_do_not_depend_on_how_neurons_are_cut_into_blocks(
 def test_a_neuron_that_no_phrase_fits_has_no_explanation(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concepts, "read_bank", lambda name: ["nothing"])
     found = explain_concepts(recordings, vocabulary(recordings, {}), PARAMS)
-    assert {e.kept.status for e in found} == {Status.SILENT, Status.NO_EXPLANATION}
+    assert {e.status for e in found} == {Status.SILENT, Status.NO_EXPLANATION}
 
 
 def test_greedy_equals_the_weighted_correlation_computed_directly() -> None:
@@ -104,7 +105,7 @@ def test_greedy_equals_the_weighted_correlation_computed_directly() -> None:
 def test_the_token_list_names_the_strongest_tokens(recordings: Recordings) -> None:
     for row, explanation in enumerate(explain_token_list(recordings, TokenListParams(tokens=2, minimum=2))):
         if not recordings.silent[row]:
-            texts = named(explanation.kept.text or "")
+            texts = named(explanation.text or "")
             assert texts
             assert f" {texts[0]}" in {f" w{t}" for t in favourites(recordings, row)}
 

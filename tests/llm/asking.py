@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages.llm.request import Message, Request
-from stages.params import ModelParams, Price
+from neurogloss.config.params import ModelParams, Price
+from neurogloss.llm.request import Message, Request
 
 
 def model(**changed: Any) -> ModelParams:

@@ -227,8 +227,8 @@ async def incoming(reader: asyncio.StreamReader) -> AsyncIterator[Call]:
 
 def faulty(share: float, seed: int, faults: tuple[str, ...] = FAULTS) -> Callable[[int, Call], str | None]:
     """Fail a share of the calls, each with one of the faults."""
-    dice = random.Random(seed)
-    return lambda number, call: dice.choice(faults) if dice.random() < share else None
+    rng = random.Random(seed)
+    return lambda number, call: rng.choice(faults) if rng.random() < share else None
 
 
 def in_turn(*plays: Play | str | None) -> Callable[[int, Call], Play | str | None]:

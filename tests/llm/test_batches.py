@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from stages.errors import ProviderError, UserError
-from stages.llm.cache import Cache
-from stages.llm.client import open_client
-from stages.llm.providers.openai_batch import Batches
-from stages.llm.request import Answer, Reply
-from stages.llm.tokens import ESTIMATE
-from stages.llm.usage import BATCH_PRICE, read_usage, worst_usd
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.client import open_client
+from neurogloss.llm.openai.batch import Batches
+from neurogloss.llm.request import Answer, Reply
+from neurogloss.llm.tokens import ESTIMATE
+from neurogloss.llm.usage import BATCH_PRICE, read_usage, worst_usd
 from tests.llm.asking import model, question, questions
 from tests.llm.batches import BatchServer
 from tests.llm.server import Call, Play, Server, always, error
@@ -18,9 +18,9 @@ from tests.llm.server import Call, Play, Server, always, error
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
     monkeypatch.setenv("BATCH", "1")
-    monkeypatch.setattr("stages.llm.providers.openai_batch.FIRST_POLL_S", 0.01)
-    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.5)
+    monkeypatch.setattr("neurogloss.llm.openai.batch.FIRST_POLL_S", 0.01)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 0.5)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_run_that_ended_while_waiting_collects_its_batch(ask, monkeypatch: pyt
             return looked(call, parts)
 
         monkeypatch.setattr(server, "batch", stop)
-        monkeypatch.setattr("stages.llm.providers.openai_batch.TRIES", 1)
+        monkeypatch.setattr("neurogloss.llm.openai.batch.TRIES", 1)
         with pytest.raises(UserError, match="the connection broke"):
             ask(server, questions(3))
         assert len(cache.run("SELECT id FROM batches")) == 1

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import ProviderError
-from stages.llm.bodies import MOST_LOGPROBS, MalformedError, answer, body
-from stages.llm.request import PaidError, Reply, Request, TokenLogprobs, Usage
+from neurogloss.errors import ProviderError
+from neurogloss.llm.openai.bodies import MOST_LOGPROBS, MalformedError, answer, body
+from neurogloss.llm.request import PaidError, Reply, Request, TokenLogprobs, Usage
 from tests.llm.asking import question
 
 ECHO = "unknown"

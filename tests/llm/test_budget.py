@@ -1,13 +1,13 @@
 import pytest
 
-from stages.errors import UserError
-from stages.llm.budget import Budget, current_run
-from stages.llm.cache import Cache
-from stages.llm.client import open_client
-from stages.llm.request import Reply
-from stages.llm.tokens import ESTIMATE, TokenCounter
-from stages.llm.usage import read_usage, worst_usd
-from stages.params import Price
+from neurogloss.config.params import Price
+from neurogloss.errors import UserError
+from neurogloss.llm.budget import Budget, current_run
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.client import open_client
+from neurogloss.llm.request import Reply
+from neurogloss.llm.tokens import ESTIMATE, TokenCounter
+from neurogloss.llm.usage import read_usage, worst_usd
 from tests.llm.asking import model, question, questions
 from tests.llm.server import Server, in_turn
 
@@ -17,8 +17,8 @@ DEAR = Price(prompt=1000.0, cached_prompt=500.0, completion=1000.0)
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
-    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.3)
-    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 0.3)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.01)
 
 
 def test_the_budget_is_never_passed_and_what_was_paid_is_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

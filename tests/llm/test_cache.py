@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import ProviderError, UserError
-from stages.llm.cache import Cache, Kept, from_row, to_row, worth_keeping
-from stages.llm.request import Answer, PaidError, Reply, TokenLogprobs, Usage
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.cache import Cache, CachedReply, from_row, to_row, worth_keeping
+from neurogloss.llm.request import Answer, PaidError, Reply, TokenLogprobs, Usage
 from tests.llm.asking import questions
 
 counts = st.integers(0, 10**6)
@@ -18,23 +18,23 @@ tokens = st.builds(TokenLogprobs, texts, st.dictionaries(texts, st.floats(-100, 
 replies = st.builds(Reply, texts, st.sampled_from(["stop", "length"]), st.lists(tokens, max_size=3).map(tuple), usages)
 
 
-def kept(text: str = "an answer", usd: float = 0.25) -> Kept:
-    return Kept("gpt", Reply(text, usage=Usage(10, 4, 2)), usd, 0.5)
+def kept(text: str = "an answer", usd: float = 0.25) -> CachedReply:
+    return CachedReply("gpt", Reply(text, usage=Usage(10, 4, 2)), usd, 0.5)
 
 
 @given(replies)
 def test_a_reply_is_read_back_as_it_was_whatever_its_tokens_hold(reply: Reply) -> None:
-    assert from_row(list(to_row(Kept("gpt", reply, 0.1, 0.2)))) == Kept("gpt", reply, 0.1, 0.2)
+    assert from_row(list(to_row(CachedReply("gpt", reply, 0.1, 0.2)))) == CachedReply("gpt", reply, 0.1, 0.2)
 
 
 def test_half_a_character_can_be_kept(cache: Cache) -> None:
     reply = Reply("\udc80\t\n", tokens=(TokenLogprobs("\ud800", {"\x00": -1.0}),))
-    cache.keep("k", Kept("gpt", reply, 0, 0))
+    cache.keep("k", CachedReply("gpt", reply, 0, 0))
     assert cache.find(["k"])["k"].answer == reply
 
 
 def test_a_refusal_is_kept_with_its_status_and_its_price(cache: Cache) -> None:
-    cache.keep("k", Kept("gpt", PaidError("refused", "no", Usage(5, 0, 1), "I would rather not"), 0.1, 1.0))
+    cache.keep("k", CachedReply("gpt", PaidError("refused", "no", Usage(5, 0, 1), "I would rather not"), 0.1, 1.0))
     found = cache.find(["k"])["k"].answer
     assert isinstance(found, PaidError)
     assert (found.status, str(found), found.usage, found.text) == ("refused", "no", Usage(5, 0, 1), "I would rather not")

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UserError
-from stages.llm.cache import Cache, cache_file
-from stages.llm.client import open_client
-from stages.llm.exchange import export_replies, import_replies
-from stages.llm.request import Capability
-from stages.llm.usage import read_usage
+from neurogloss.errors import UserError
+from neurogloss.llm.cache import Cache, cache_file
+from neurogloss.llm.client import open_client
+from neurogloss.llm.exchange import export_replies, import_replies
+from neurogloss.llm.request import Capability
+from neurogloss.llm.usage import read_usage
 from tests.llm.asking import model, question
 from tests.llm.server import Call, Play, Server, always, chat, error
 
@@ -17,9 +17,9 @@ ALL: tuple[Capability, ...] = ("echo", "top_logprobs", "json_schema")
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
-    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.3)
-    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("stages.llm.pace.LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 0.3)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.LONGEST_WAIT_S", 0.02)
 
 
 def offered(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[bool]:

@@ -3,17 +3,17 @@ from collections.abc import Callable
 
 import pytest
 
-from stages.errors import ProviderError, UserError
-from stages.llm.cache import Cache
-from stages.llm.client import Arrived, CachedClient, Together, open_client
-from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Answer, Capability, PaidError, Reply, Request, Usage
-from stages.llm.usage import read_usage
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.client import Arrived, BatchingProvider, CachedClient, open_client
+from neurogloss.llm.request import Answer, Capability, PaidError, Reply, Request, Usage
+from neurogloss.llm.scripted import Scripted
+from neurogloss.llm.usage import read_usage
 from tests.llm.asking import model, question, questions
 
 
 def client(cache: Cache, scripted: Scripted) -> CachedClient:
-    return CachedClient("gpt", model(), cache, lambda: Together(scripted, None))
+    return CachedClient("gpt", model(), cache, lambda: BatchingProvider(scripted, None))
 
 
 def texts(answers: list[Answer]) -> list[str]:
@@ -30,7 +30,7 @@ def test_a_second_run_asks_nothing(cache: Cache) -> None:
 def test_a_cached_run_opens_no_provider(cache: Cache) -> None:
     client(cache, Scripted("yes")).ask(questions(3), "")
 
-    def refuse() -> Together:
+    def refuse() -> BatchingProvider:
         raise AssertionError("opened")
 
     assert texts(CachedClient("gpt", model(), cache, refuse).ask(questions(3), "")) == ["yes"] * 3

@@ -7,16 +7,16 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from stages.cli import app
-from stages.errors import UserError
-from stages.llm.cache import Cache, Kept
-from stages.llm.exchange import export_replies, import_replies
-from stages.llm.request import PaidError, Reply, TokenLogprobs, Usage
+from neurogloss.cli.main import app
+from neurogloss.errors import UserError
+from neurogloss.llm.cache import Cache, CachedReply
+from neurogloss.llm.exchange import export_replies, import_replies
+from neurogloss.llm.request import PaidError, Reply, TokenLogprobs, Usage
 from tests.llm.asking import questions
 
 ROWS = [
-    (questions(1)[0].key, Kept("gpt", Reply('\ud83d\t\n"', "stop", (TokenLogprobs("5", {"5": -0.5}),), Usage(9, 2, 1)), 0.25, 1.5)),
-    ("f" * 64, Kept("other", PaidError("refused", "no", Usage(3, 0, 1), "never"), 0.125, 0.5)),
+    (questions(1)[0].key, CachedReply("gpt", Reply('\ud83d\t\n"', "stop", (TokenLogprobs("5", {"5": -0.5}),), Usage(9, 2, 1)), 0.25, 1.5)),
+    ("f" * 64, CachedReply("other", PaidError("refused", "no", Usage(3, 0, 1), "never"), 0.125, 0.5)),
 ]
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.llm.faults import complaint, fault, seconds_of, wait_s
-from stages.llm.pace import backoff_s, spacing_s
+from neurogloss.llm.openai.faults import complaint, fault, seconds_of, wait_s
+from neurogloss.llm.openai.limiter import backoff_s, spacing_s
 
 texts = st.text(max_size=40)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.artifacts.status import Status
-from stages.errors import ProviderError, UserError
-from stages.llm.providers.local import Local, count_tokens, open_local
-from stages.llm.providers.local_generation import Question
-from stages.llm.request import Message, Reply, Request
-from stages.llm.tokens import counter
-from stages.params import load_params
+from neurogloss.artifacts.status import Status
+from neurogloss.config.params import load_params
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.local.generation import Question
+from neurogloss.llm.local.provider import Local, count_tokens, open_local
+from neurogloss.llm.request import Message, Reply, Request
+from neurogloss.llm.tokens import counter
 from tests.tiny import save_tiny_model
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"
@@ -162,7 +162,7 @@ def test_little_memory_means_small_batches_and_the_same_answers(local: Local, mo
     widths: list[int] = []
     forward = local.prefixes.forward
     monkeypatch.setattr(local.prefixes, "forward", lambda ids, *rest: (widths.append(len(ids)), forward(ids, *rest))[1])
-    monkeypatch.setattr("stages.machine.memory_mb", lambda: 0)
+    monkeypatch.setattr("neurogloss.config.environment.memory_mb", lambda: 0)
     apart = local.answer(requests)
     assert set(widths) == {1}
     for a, b in zip(at_once, apart, strict=True):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stages.errors import ProviderError, UserError
-from stages.llm.cache import Cache
-from stages.llm.client import CachedClient, open_client
-from stages.llm.request import Answer, Message, PaidError, Reply
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.client import CachedClient, open_client
+from neurogloss.llm.request import Answer, Message, PaidError, Reply
 from tests.llm.asking import model, question, questions
 from tests.llm.server import Call, Play, Server, always, chat, faulty, in_turn
 
@@ -20,9 +20,9 @@ KEY = "sk-verysecret-0123456789"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.4)
-    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr("stages.llm.pace.LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 0.4)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.LONGEST_WAIT_S", 0.05)
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UserError
-from stages.llm.client import open_client
-from stages.llm.endpoint import Endpoint, endpoint
+from neurogloss.errors import UserError
+from neurogloss.llm.client import open_client
+from neurogloss.llm.openai.endpoint import Endpoint, endpoint
 from tests.llm.asking import model, questions
 from tests.llm.server import PLAYS, Play, Server, always, faulty
 
@@ -20,9 +20,9 @@ def test_no_artefact_holds_the_key(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr("stages.machine.answer_timeout_s", lambda: 0.1)
-    monkeypatch.setattr("stages.llm.pace.FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr("stages.llm.pace.LONGEST_WAIT_S", 0.002)
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 0.1)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.LONGEST_WAIT_S", 0.002)
     leaky = Play(400, '{"error": {"message": "malformed, with the key KEY in it"}}')
     plays = {"ok": always("ok"), "faulty": faulty(0.3, 0), "malformed": always(leaky)}
     shown = ""

@@ -3,8 +3,8 @@ import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.llm.request import Message
-from stages.llm.tokens import ESTIMATE, counter, estimate, fitting, openai_counter
+from neurogloss.llm.request import Message
+from neurogloss.llm.tokens import ESTIMATE, counter, estimate, fitting, openai_counter
 from tests.llm.asking import model, question
 
 
@@ -38,7 +38,7 @@ def test_without_the_tables_an_estimate_says_that_it_is_one(error: Exception, mo
 def test_a_download_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr("stages.llm.tokens.DOWNLOAD_S", 0.05)
+    monkeypatch.setattr("neurogloss.llm.tokens.DOWNLOAD_S", 0.05)
     monkeypatch.setattr("tiktoken.get_encoding", lambda name: time.sleep(1))
     assert openai_counter("gpt-4o") is ESTIMATE
 

@@ -5,10 +5,10 @@ from typing import cast
 
 import numpy as np
 
-from stages.artifacts.recordings import Recordings
-from stages.params import VocabularyParams
-from stages.simulators.profiles import Gains
-from stages.simulators.vocabulary import Vocabulary
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.config.params import VocabularyParams
+from neurogloss.phrases.levels import PhraseLevels
+from neurogloss.phrases.profiles import Gains
 
 
 class FakeGains:
@@ -39,5 +39,5 @@ class FakeGains:
 PARAMS = VocabularyParams(model="any", prompt="list", threshold=0.5, power=1.0, variants=0.5)
 
 
-def vocabulary(recordings: Recordings, raised: Mapping[str, Mapping[str, float]], pieces: list[bytes] | None = None) -> Vocabulary:
-    return Vocabulary(recordings, cast(Gains, FakeGains(pieces or recordings.vocabulary, raised)), PARAMS)
+def vocabulary(recordings: Recordings, raised: Mapping[str, Mapping[str, float]], pieces: list[bytes] | None = None) -> PhraseLevels:
+    return PhraseLevels(recordings, cast(Gains, FakeGains(pieces or recordings.vocabulary, raised)), PARAMS)

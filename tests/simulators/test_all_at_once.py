@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifacts.recordings import Recordings, Split
-from stages.artifacts.status import CODES, Status
-from stages.errors import ProviderError, UserError
-from stages.escape import shown
-from stages.llm.providers.local import Local
-from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Reply, Request, TokenLogprobs
-from stages.prompts import AllAtOncePrompt
-from stages.simulators.all_at_once import opening_of, question, read, simulate
-from stages.simulators.result import OK
-from tests.explainers.test_pairs import PARAMS, model
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.prompts import AllAtOncePrompt
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.escape import shown
+from neurogloss.llm.local.provider import Local
+from neurogloss.llm.request import Reply, Request, TokenLogprobs
+from neurogloss.llm.scripted import Scripted
+from neurogloss.simulators.all_at_once import opening_of, question, read, simulate
+from neurogloss.simulators.result import OK
+from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import HOSTILE, hostile
 from tests.snapshots import check
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifacts.recordings import Recordings, Split
-from stages.artifacts.status import CODES, Status
-from stages.errors import ProviderError
-from stages.escape import shown
-from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Message, Reply, Request, TokenLogprobs
-from stages.prompts import GeneratedPrompt
-from stages.simulators.generated import answer, opening_of, question, read, schema, simulate
-from tests.explainers.test_pairs import PARAMS, model
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.prompts import GeneratedPrompt
+from neurogloss.errors import ProviderError
+from neurogloss.llm.escape import shown
+from neurogloss.llm.request import Message, Reply, Request, TokenLogprobs
+from neurogloss.llm.scripted import Scripted
+from neurogloss.simulators.generated import answer, opening_of, question, read, schema, simulate
+from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import HOSTILE
 from tests.snapshots import check, written_out
 

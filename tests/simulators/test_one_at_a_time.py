@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifacts.recordings import Recordings, Split
-from stages.artifacts.status import CODES, Status
-from stages.errors import ProviderError
-from stages.llm.providers.scripted import Scripted
-from stages.llm.request import Reply, TokenLogprobs
-from stages.prompts import OneAtATimePrompt
-from stages.simulators.one_at_a_time import level_of, simulate
-from tests.explainers.test_pairs import PARAMS, model
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.prompts import OneAtATimePrompt
+from neurogloss.errors import ProviderError
+from neurogloss.llm.request import Reply, TokenLogprobs
+from neurogloss.llm.scripted import Scripted
+from neurogloss.simulators.one_at_a_time import level_of, simulate
+from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import hostile
 from tests.snapshots import check, written_out
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.simulators.reading import expected_level, one_line
+from neurogloss.simulators.reading import expected_level, one_line
 
 logprobs = st.floats(-50, 0)
 

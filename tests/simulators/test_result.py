@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.artifacts.status import CODES, Status
-from stages.simulators.result import OK, SimulatedLevels, blank, put
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.simulators.result import OK, SimulatedLevels, blank, put
 
 
 def test_levels_and_reasons_are_put_in_their_place() -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.artifacts.recordings import Recordings
-from stages.artifacts.status import CODES, Status
-from stages.simulators.quoted import named, naming, phrases, variant
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.phrases.quoted import named, naming, phrases, variant
+from neurogloss.simulators.vocabulary import simulate
 from tests.simulators.fake import vocabulary
 
 
@@ -53,7 +54,7 @@ def test_another_tokenizer_reads_a_strange_token_by_its_first_piece(recordings: 
 def test_a_simulation_is_the_mean_over_phrases_at_each_token(recordings: Recordings) -> None:
     reader = vocabulary(recordings, {"metals": {" w3": 4.5}, "gases": {" w3": 2.5, " w5": 4.5}})
     slots = np.array([0, 3])
-    found = reader.simulate(np.array([0, 1]), slots, ["metals; gases", None])
+    found = simulate(reader, np.array([0, 1]), slots, ["metals; gases", None])
     tokens = recordings.tokens(0, slots)
     expected = np.select([tokens == 3, tokens == 5], [7.5, 5.0], 0.0)
     np.testing.assert_allclose(found.levels[0], expected, atol=0.01)

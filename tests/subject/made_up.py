@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.params import RecordParams
-from stages.subject.excerpts import Excerpts
+from neurogloss.config.params import RecordParams
+from neurogloss.corpus.windows import Excerpts
 
 VOCABULARY = 40
 

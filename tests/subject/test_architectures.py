@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.subject.model import Subject
-from stages.subject.sites import find_sites, width
+from neurogloss.subject.model import Subject
+from neurogloss.subject.sites import find_sites, width
 from tests.subject.by_hand import gpt2, gpt_neox, llama_like, opt
 
 LLAMA = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from stages.errors import UserError
-from stages.params import SubjectParams
-from stages.subject.model import load_subject
+from neurogloss.config.params import SubjectParams
+from neurogloss.errors import UserError
+from neurogloss.subject.model import load_subject
 from tests.tiny import save_tiny_model
 
 

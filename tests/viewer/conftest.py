@@ -11,12 +11,12 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from stages.params import SubjectParams
-from stages.viewer.model import Model
-from stages.viewer.pages import Pages
-from stages.viewer.result import open_result
-from stages.viewer.server import application, listening
-from stages.viewer.site import write_site
+from neurogloss.config.params import SubjectParams
+from neurogloss.viewer.model import Model
+from neurogloss.viewer.pages import Pages
+from neurogloss.viewer.result import open_result
+from neurogloss.viewer.server import application, listening
+from neurogloss.viewer.site import write_site
 from tests.viewer.made_up import small
 
 ARGUMENTS = [

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.artifacts import recordings as recorded
-from stages.artifacts.explanations import EXPLANATIONS, Candidate, Explanation, explanations, write_explanations
-from stages.artifacts.explanations import SCHEMA as EXPLAINED
-from stages.artifacts.explanations import VERSION as EXPLAINED_VERSION
-from stages.artifacts.files import write_table, written
-from stages.artifacts.recordings import Recordings, Split, deal, write_recordings
-from stages.artifacts.scores import SCORES, write_scores
-from stages.artifacts.simulations import Simulations, write_simulations
-from stages.artifacts.status import CODES, Status
+from neurogloss.artifacts import recordings as recorded
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.explanations import EXPLANATIONS, Explanation, explanations, write_explanations
+from neurogloss.artifacts.explanations import SCHEMA as EXPLAINED
+from neurogloss.artifacts.explanations import VERSION as EXPLAINED_VERSION
+from neurogloss.artifacts.files import write_table, written
+from neurogloss.artifacts.recordings import Recordings, Split, assign_splits, write_recordings
+from neurogloss.artifacts.scores import SCORES, write_scores
+from neurogloss.artifacts.simulations import Simulations, write_simulations
+from neurogloss.artifacts.status import CODES, Status
 from tests.tiny import random_recordings
 
 WORDS = [
@@ -112,7 +113,7 @@ def score_table(layers: np.ndarray, indices: np.ndarray, statuses: list[str], sc
 def large(folder: Path, layers: int, per_layer: int, top: int, random: int, subject: dict[str, Any] | None = None) -> Path:
     """A result of `layers * per_layer` neurons in the true layout; the neurons of a block of 512 repeat."""
     rng = np.random.default_rng(0)
-    count, slots, vocabulary, excerpts = layers * per_layer, deal(top, random, 5), 49152, 4000
+    count, slots, vocabulary, excerpts = layers * per_layer, assign_splits(top, random, 5), 49152, 4000
     tokens, entries = 64, 2048
     layer, neuron = np.repeat(np.arange(layers), per_layer), np.tile(np.arange(per_layer), layers)
     block = 512

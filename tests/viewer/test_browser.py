@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from stages.artifacts.recordings import read_recordings
-from stages.artifacts.scores import write_scores
-from stages.viewer.pages import Pages
-from stages.viewer.result import open_result
+from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.artifacts.scores import write_scores
+from neurogloss.viewer.pages import Pages
+from neurogloss.viewer.result import open_result
 from tests.viewer.conftest import ready
 from tests.viewer.made_up import HOSTILE, score_table, write_variant
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from stages.artifacts.recordings import read_recordings
-from stages.params import SubjectParams
-from stages.subject.model import Subject, load_subject
-from stages.viewer.live import analyse
-from stages.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
-from stages.viewer.model import Model
-from stages.viewer.pages import Pages
-from stages.viewer.result import Result, open_result
-from stages.viewer.similar import neighbours, profiles
-from stages.viewer.site import write_site
-from stages.viewer.strongest import strongest
-from stages.viewer.weights import Weights, layer_weights, lens, lexicon
+from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.config.params import SubjectParams
+from neurogloss.subject.model import Subject, load_subject
+from neurogloss.viewer.live import analyse
+from neurogloss.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
+from neurogloss.viewer.model import Model
+from neurogloss.viewer.pages import Pages
+from neurogloss.viewer.result import ViewedResult, open_result
+from neurogloss.viewer.similar import neighbours, profiles
+from neurogloss.viewer.site import write_site
+from neurogloss.viewer.strongest import strongest
+from neurogloss.viewer.weights import Weights, layer_weights, lens, lexicon
 from tests.viewer.test_pages import value
 
 
@@ -30,7 +30,7 @@ def subject(tiny_model: Path) -> Subject:
 
 
 @pytest.fixture(scope="module")
-def result(small_result: Path) -> Result:
+def result(small_result: Path) -> ViewedResult:
     """The made-up result, with two layers as the tiny model has."""
     found = open_result(small_result)
     return replace(found, rows=found.rows[:12])
@@ -95,7 +95,7 @@ def test_a_plain_mlp_is_read_in_its_own_layout() -> None:
     assert found.writes.shape == (24, 8)
 
 
-def test_connected_neurons_are_the_largest_weights_between_layers(subject: Subject, result: Result) -> None:
+def test_connected_neurons_are_the_largest_weights_between_layers(subject: Subject, result: ViewedResult) -> None:
     model = Model(result, lambda: subject)
     recordings = result.recordings
     links = model.links(0, 12)
@@ -176,7 +176,7 @@ def test_a_model_that_cannot_be_loaded_is_said_so_and_nothing_else_suffers(small
     assert value(pages.chunk("related/0"))["activation"][0]
 
 
-def test_a_typed_text_shows_the_strongest_explained_neurons(subject: Subject, result: Result) -> None:
+def test_a_typed_text_shows_the_strongest_explained_neurons(subject: Subject, result: ViewedResult) -> None:
     found = analyse(Model(result, lambda: subject), "the cat sat")
     ids = subject.encode(["the cat sat"])[0]
     seen: dict[int, np.ndarray] = {}

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stages.artifacts.explanations import read_explanations
-from stages.artifacts.recordings import Split, read_recordings, write_recordings
-from stages.artifacts.simulations import read_simulations
-from stages.errors import UserError
-from stages.viewer.encode import chunk
-from stages.viewer.neurons import quantised
-from stages.viewer.pages import Pages
-from stages.viewer.result import open_result
-from stages.viewer.site import write_site
+from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import Split, read_recordings, write_recordings
+from neurogloss.artifacts.simulations import read_simulations
+from neurogloss.errors import UserError
+from neurogloss.viewer.encode import chunk
+from neurogloss.viewer.neurons import quantised
+from neurogloss.viewer.pages import Pages
+from neurogloss.viewer.result import open_result
+from neurogloss.viewer.site import write_site
 from tests.tiny import random_recordings
 from tests.viewer.made_up import HOSTILE, small
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from stages.viewer.report import NEURONS, report, write_report
-from stages.viewer.result import open_result
+from neurogloss.viewer.report import NEURONS, report, write_report
+from neurogloss.viewer.result import open_result
 from tests.viewer.conftest import ready
 from tests.viewer.made_up import HOSTILE, small
 

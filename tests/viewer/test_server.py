@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.commands.view import view
-from stages.errors import UserError
+from neurogloss.cli.view import view
+from neurogloss.errors import UserError
 
 
 def answer(address: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -80,7 +80,7 @@ def test_view_listens_to_this_machine_only_and_opens_what_it_prints(
         seen.append((bound.getsockname()[0], address))
         bound.close()
 
-    monkeypatch.setattr("stages.viewer.server.serve", serve)
+    monkeypatch.setattr("neurogloss.viewer.server.serve", serve)
     view(small_result, port=0)
     view(small_result, port=0, browser=False)
     printed = [line.split()[0] for line in capsys.readouterr().err.splitlines()]

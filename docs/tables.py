@@ -1,0 +1,142 @@
+"""Documents that are code: rewrites the table of stages in docs/architecture.md from dvc.yaml, and the result in README.md from metrics/,
+its table of variables from neurogloss/config/environment.py, and the figures in benchmarks/README.md from benchmarks/results/.
+"""
+
+import ast
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Write all."""
+    for path, text in documents(ROOT).items():
+        path.write_text(text, encoding="utf-8")
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Each document as it should read."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
+    with (root / "metrics" / "examples.csv").open(encoding="utf-8", newline="") as file:
+        examples = list(csv.DictReader(file))
+    benchmarks = root / "benchmarks"
+    measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((benchmarks / "results").glob("*.json"))}
+    machine = ast.get_docstring(ast.parse((root / "neurogloss" / "config" / "environment.py").read_text(encoding="utf-8"))) or ""
+    flow, readme = root / "docs" / "architecture.md", root / "README.md"
+    return {
+        benchmarks / "README.md": between(
+            (benchmarks / "README.md").read_text(encoding="utf-8"), "measured", measured_tables(benchmarks, measured)
+        ),
+        flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
+        readme: between(
+            between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)), "machine", machine_table(machine)
+        ),
+    }
+
+
+def between(text: str, name: str, inside: str) -> str:
+    """The text with what stands between the two comments called `name` replaced."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{inside}\n{end}{rest.split(end)[1]}"
+
+
+def stage_table(stages: dict[str, Any]) -> str:
+    """One row per stage: what it does, what it reads, what it writes, what makes it run again."""
+    rows = ["| stage | what it does | reads | writes | runs again when these params change |", "|---|---|---|---|---|"]
+    for name, spec in stages.items():
+        reads = [path for path in map(path_of, spec.get("deps", [])) if not path.startswith(("stages/", "neurogloss/"))]
+        writes = [path_of(entry) for entry in [*spec.get("outs", []), *spec.get("metrics", [])]]
+        params = [path_of(entry) for entry in spec.get("params", [])]
+        cells = [", ".join(f"`{cell}`" for cell in found) or "nothing" for found in (reads, writes, params)]
+        rows.append(f"| `{name}` | {spec['desc']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def machine_table(docstring: str) -> str:
+    """One row per variable of the environment that neurogloss/config/environment.py names; what DVC sets is left out."""
+    rows = [line.split(maxsplit=1) for line in docstring.splitlines() if re.match(r"[A-Z_]{5,}[ =]", line)]
+    return "\n".join(["| variable | what it sets |", "|---|---|", *(f"| `{name}` | {what} |" for name, what in rows if name != "DVC_ROOT")])
+
+
+def measured_tables(folder: Path, measured: dict[str, dict[str, Any]]) -> str:
+    """For each benchmark its first line and what it measured last; lists of more than a few numbers stay in the file."""
+    parts = []
+    for name, found in measured.items():
+        about = ast.get_docstring(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))) or name
+        flat = {f"{key}.{part}".strip("."): inner for key, value in found.items() for part, inner in inside(value).items()}
+        short = {key: value for key, value in flat.items() if len(json.dumps(value)) <= 60}
+        rows = [f"| `{key}` | {figure(value)} |" for key, value in short.items()]
+        parts.append("\n".join([f"### {name}", "", about.splitlines()[0], "", "| figure | value |", "|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def inside(value: Any) -> dict[str, Any]:
+    """The parts of a group of figures; a single one is a part without a name."""
+    return value if isinstance(value, dict) else {"": value}
+
+
+def figure(value: Any) -> str:
+    """A measured value for a reader: four digits of a number.
+
+    >>> figure(0.98764), figure(46080), figure([1, 2.5]), figure(True)
+    ('0.9876', '46,080', '1, 2.5', 'true')
+    """
+    if isinstance(value, list):
+        return ", ".join(map(figure, value))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(json.dumps(value)).strip('"')
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def path_of(entry: Any) -> str:
+    """An entry of dvc.yaml without its options."""
+    return next(iter(entry)) if isinstance(entry, dict) else str(entry)
+
+
+def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
+    """The result of the committed run: some neurons, then each mean with its interval."""
+    rows = ["| neuron | score | baseline | explanation |", "|---|---|---|---|"]
+    for example in examples:
+        text = example["explanation"].replace("|", "\\|")
+        rows.append(f"| `{example['neuron']}` | {float(example['score']):.2f} | {float(example['baseline']):.2f} | {text} |")
+    rows += ["", "| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
+    rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
+    rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
+    rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))
+    rows.append(mean_row("control: scored against other neurons", score["control"]))
+    shares = ", ".join(f"{share:.1%} at or above {bound}" for bound, share in score["share_at_least"].items())
+    rows += ["", f"{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."]
+    shared = score["excerpts"]["same_document_share"]
+    rows.append(
+        f"Held out is text, not topics: {shared:.0%} of the score excerpts stand in an article that gave the neuron other excerpts, too."
+    )
+    return "\n".join(rows)
+
+
+def mean_row(what: str, found: dict[str, Any]) -> str:
+    """A mean with its interval."""
+    if found["mean"] is None:
+        return f"| {what} | undefined | |"
+    interval = "" if found["ci_low"] is None else f"{plain(found['ci_low'])} to {plain(found['ci_high'])}"
+    return f"| {what} | **{plain(found['mean'])}** | {interval} |"
+
+
+def plain(value: float) -> str:
+    """Three decimals, and no minus sign before a zero.
+
+    >>> plain(-0.0002), plain(0.2313)
+    ('0.000', '0.231')
+    """
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+if __name__ == "__main__":
+    main()

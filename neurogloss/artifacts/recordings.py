@@ -1,0 +1,242 @@
+"""Recordings: which excerpts a neuron fires on, and how much, for many neurons, as arrays.
+
+A folder:
+    recordings.json     schema, version, subject, excerpt length, the slots, what was dropped
+    corpus.parquet      one row per excerpt: document, start, tokens
+    vocabulary.parquet  one row per token id: its bytes
+    neurons.parquet     one row per neuron: place and statistics
+    excerpts.npy        int32 (neuron, slot): row in the corpus table
+    activations.npy     float16 (neuron, slot, token)
+    table_tokens.npy    int32 (entry): the token ids that have a mean, ascending
+    table_counts.npy    int32 (entry): how often each occurs in the corpus
+    token_means.npy     float16 (neuron, entry): mean activation, the neuron's score excerpts left out; NaN where nothing is left
+
+A *slot* is a place in every neuron's row of excerpts; the layout is the same for all neurons:
+the strongest excerpts first, in order of strength, then the random ones.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float16, Int, Int32
+
+from neurogloss.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
+from neurogloss.errors import UserError
+
+SCHEMA = "neurogloss.recordings"
+VERSION = 1
+
+
+class Split(StrEnum):
+    """What an excerpt may be used for. `FIT` is the surplus beyond what is dealt: fitted on, never scored on."""
+
+    EXPLAIN = "explain"
+    CALIBRATE = "calibrate"
+    SELECT = "select"
+    SCORE = "score"
+    FIT = "fit"
+
+
+OPEN_SPLITS = tuple(split for split in Split if split is not Split.SCORE)
+"""What may be looked at before the score: by an explainer, a peak, a table, a calibration, a choice."""
+
+
+class Kind(StrEnum):
+    """How an excerpt came to a neuron: by strength, or drawn at random."""
+
+    TOP = "top"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The layout of a neuron's excerpts, the same for every neuron."""
+
+    kinds: tuple[Kind, ...]
+    splits: tuple[Split, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.kinds) != len(self.splits):
+            raise ValueError(f"{len(self.kinds)} kinds but {len(self.splits)} splits")
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def where(self, *splits: Split, kind: Kind | None = None) -> Int[np.ndarray, " slot"]:
+        """Positions of the slots of these splits (and kind), ascending: top before random."""
+        return np.array(
+            [i for i, (k, s) in enumerate(zip(self.kinds, self.splits, strict=True)) if s in splits and kind in (None, k)],
+            dtype=np.int64,
+        )
+
+
+def assign_splits(top: int, random: int, per_split: int) -> Slots:
+    """Deal excerpts to splits in turn, as Bills et al. 2023 do; what exceeds `per_split` is surplus.
+
+    >>> [str(s) for s in assign_splits(top=6, random=4, per_split=1).splits]
+    ['explain', 'calibrate', 'select', 'score', 'fit', 'fit', 'calibrate', 'select', 'score', 'fit']
+    """
+    tops = (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.SCORE)
+    randoms = (Split.CALIBRATE, Split.SELECT, Split.SCORE)
+    splits = [tops[i % 4] if i < 4 * per_split else Split.FIT for i in range(top)]
+    splits += [randoms[i % 3] if i < 3 * per_split else Split.FIT for i in range(random)]
+    return Slots((Kind.TOP,) * top + (Kind.RANDOM,) * random, tuple(splits))
+
+
+NEURONS = pa.schema(
+    [
+        pa.field("layer", pa.int32(), nullable=False),
+        pa.field("neuron", pa.int32(), nullable=False),
+        pa.field("mean", pa.float64(), nullable=False),
+        pa.field("variance", pa.float64(), nullable=False),
+        pa.field("skewness", pa.float64()),  # None where the neuron is constant
+        pa.field("kurtosis", pa.float64()),
+        pa.field("firing_share", pa.float64(), nullable=False),  # share of tokens above zero
+        pa.field("maximum", pa.float64(), nullable=False),  # over the top and random excerpts that may be looked at (no score split)
+        pa.field("peak", pa.float64()),  # strongest activation of the explain split; None where it is not above zero
+    ]
+)
+CORPUS = pa.schema(
+    [
+        pa.field("document", pa.string(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("tokens", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+VOCABULARY = pa.schema([pa.field("piece", pa.binary(), nullable=False)])
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Activations of many neurons on their own excerpts. Arrays are memory-mapped: take rows, not wholes."""
+
+    layers: Int[np.ndarray, " neuron"]
+    """Layer of each neuron, ascending; 0 is nearest to the input."""
+    indices: Int[np.ndarray, " neuron"]
+    """Index in the layer's MLP, ascending within a layer."""
+    statistics: pa.Table
+    """The NEURONS columns, one row per neuron."""
+    peaks: np.ndarray
+    """float64 (neuron): strongest activation of the explain split, NaN where the neuron never fires there."""
+    slots: Slots
+    corpus: Int32[np.ndarray, "excerpt token"]
+    documents: pa.Table
+    """`document` and `start` of each excerpt."""
+    vocabulary: list[bytes]
+    """Bytes of each token id; may be half a character."""
+    excerpts: Int32[np.ndarray, "neuron slot"]
+    activations: Float16[np.ndarray, "neuron slot token"]
+    """The subject model's own unit."""
+    table_tokens: Int32[np.ndarray, " entry"]
+    table_counts: Int32[np.ndarray, " entry"]
+    token_means: Float16[np.ndarray, "neuron entry"]
+    about: dict[str, Any]
+    """The header: subject, dropped counts and the like."""
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def silent(self) -> Bool[np.ndarray, " neuron"]:
+        """Neurons without a peak."""
+        return np.asarray(np.isnan(self.peaks))
+
+    def tokens(self, neuron: int, slots: Int[np.ndarray, " slot"]) -> Int32[np.ndarray, "slot token"]:
+        """Token ids of a neuron's excerpts. `neuron` is a row of this object, not an index in the layer."""
+        return np.asarray(self.corpus[self.excerpts[neuron, slots]])
+
+    def text(self, token: int) -> str:
+        """A token as text; half a character shows as the replacement character."""
+        return self.vocabulary[token].decode("utf-8", errors="replace")
+
+    def row(self, layer: int, index: int) -> int:
+        """Row of a neuron, or KeyError."""
+        rows = np.flatnonzero((self.layers == layer) & (self.indices == index))
+        if not len(rows):
+            raise KeyError(name(layer, index))
+        return int(rows[0])
+
+
+def name(layer: int, index: int) -> str:
+    """How a neuron is called everywhere: L5.N131."""
+    return f"L{layer}.N{index}"
+
+
+def write_recordings(path: Path, recordings: Recordings) -> None:
+    """Write the folder in one go; large arrays are copied block by block."""
+    with written(path) as folder:
+        folder.mkdir()
+        for key in ("excerpts", "activations", "table_tokens", "table_counts", "token_means"):
+            write_array(folder / f"{key}.npy", getattr(recordings, key))
+        write_frame(folder, recordings)
+
+
+def write_frame(folder: Path, recordings: Recordings) -> None:
+    """Write all but the large arrays: tables and the header, the header last."""
+    corpus = pa.table(
+        {
+            "document": recordings.documents["document"],
+            "start": recordings.documents["start"],
+            "tokens": pa.array(list(recordings.corpus), pa.list_(pa.int32())),
+        }
+    )
+    write_table(folder / "corpus.parquet", corpus, CORPUS, SCHEMA + ".corpus", VERSION)
+    write_table(
+        folder / "vocabulary.parquet",
+        pa.table({"piece": pa.array(recordings.vocabulary, pa.binary())}),
+        VOCABULARY,
+        SCHEMA + ".vocabulary",
+        VERSION,
+    )
+    write_table(folder / "neurons.parquet", recordings.statistics, NEURONS, SCHEMA + ".neurons", VERSION)
+    header = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "slots": [{"kind": str(k), "split": str(s)} for k, s in zip(recordings.slots.kinds, recordings.slots.splits, strict=True)],
+        "about": recordings.about,
+    }
+    write_json(folder / "recordings.json", header)
+
+
+def read_recordings(path: Path) -> Recordings:
+    """Open the folder; arrays stay on disk."""
+    header = read_json(path / "recordings.json", SCHEMA, VERSION)
+    neurons = read_table(path / "neurons.parquet", SCHEMA + ".neurons", VERSION)
+    corpus = read_table(path / "corpus.parquet", SCHEMA + ".corpus", VERSION)
+    tokens = corpus["tokens"].combine_chunks()
+    found = Recordings(
+        layers=neurons["layer"].to_numpy(),
+        indices=neurons["neuron"].to_numpy(),
+        statistics=neurons,
+        peaks=neurons["peak"].to_numpy(zero_copy_only=False).astype(np.float64),
+        slots=Slots(tuple(Kind(s["kind"]) for s in header["slots"]), tuple(Split(s["split"]) for s in header["slots"])),
+        corpus=tokens.flatten().to_numpy().reshape(len(tokens), -1),
+        documents=corpus.select(["document", "start"]),
+        vocabulary=read_table(path / "vocabulary.parquet", SCHEMA + ".vocabulary", VERSION)["piece"].to_pylist(),
+        excerpts=open_array(path / "excerpts.npy"),
+        activations=open_array(path / "activations.npy"),
+        table_tokens=open_array(path / "table_tokens.npy"),
+        table_counts=open_array(path / "table_counts.npy"),
+        token_means=open_array(path / "token_means.npy"),
+        about=header["about"],
+    )
+    check_parts(path, found)
+    return found
+
+
+def check_parts(path: Path, found: Recordings) -> None:
+    """Raise UserError where an array is not of the size that the tables and the header speak of: a part of another run."""
+    neurons, slots, length, entries = len(found), len(found.slots), found.corpus.shape[1], len(found.table_tokens)
+    expected: dict[str, tuple[int, ...]] = {
+        "excerpts": (neurons, slots),
+        "activations": (neurons, slots, length),
+        "token_means": (neurons, entries),
+        "table_counts": (entries,),
+    }
+    for key, shape in expected.items():
+        if (got := getattr(found, key).shape) != shape:
+            raise UserError(f"{path / key}.npy is {got}, expected {shape}: it is of another run; remove {path} and run `dvc repro`")

@@ -1,0 +1,39 @@
+"""Scores: how well each explanation holds on excerpts its explainer never saw. A Parquet file, sorted by layer and neuron."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from neurogloss.artifacts.files import read_table, write_table
+
+SCHEMA = "neurogloss.scores"
+VERSION = 1
+
+SCORES = pa.schema(
+    [
+        pa.field("layer", pa.int32(), nullable=False),
+        pa.field("neuron", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # why there is no top_and_random, or ok
+        pa.field("excerpts", pa.int32(), nullable=False),  # score excerpts with a simulation
+        # Pearson correlation pooled over the tokens of the score excerpts; None where undefined.
+        pa.field("top_and_random", pa.float64()),
+        pa.field("random_only", pa.float64()),
+        pa.field("top_only", pa.float64()),
+        pa.field("ci_low", pa.float64()),  # of top_and_random: 95 % bootstrap over the neuron's excerpts, top and random resampled apart
+        pa.field("ci_high", pa.float64()),
+        pa.field("variance_explained", pa.float64()),  # after calibration on the calibrate split
+        pa.field("absolute_deviation_explained", pa.float64()),
+        pa.field("token_table", pa.float64()),  # baseline: top_and_random of the mean activation per token
+        pa.field("control", pa.float64()),  # mean top_and_random of this simulation against other neurons' recordings
+    ]
+)
+
+
+def write_scores(path: Path, scores: pa.Table) -> None:
+    """Write the table."""
+    write_table(path, scores, SCORES, SCHEMA, VERSION)
+
+
+def read_scores(path: Path) -> pa.Table:
+    """Read the table."""
+    return read_table(path, SCHEMA, VERSION)

@@ -1,0 +1,38 @@
+"""neurogloss compare: which variant is better, and is that more than noise."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    variants: Annotated[list[str], typer.Argument(help="Experiments of DVC, git revisions, `workspace`, ids or names of MLflow runs.")],
+    score: Annotated[str, typer.Option(help="Which score; a column of scores.parquet.")] = "top_and_random",
+    draws: Annotated[int, typer.Option(help="Of the bootstrap.", min=100)] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    shown: Annotated[int, typer.Option("--neurons", help="So many of those that gained and lost most.", min=0)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    figure: Annotated[Path | None, typer.Option(help="Write the figure here as well, PNG.")] = None,
+    log: Annotated[bool, typer.Option(help="Put figure and JSON into the MLflow runs of the variants.")] = True,
+    width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
+) -> None:
+    """Compare variants with the first one, neuron by neuron, on the same excerpts."""
+    import json
+
+    from neurogloss.cli.comparison_view import comparison_view
+    from neurogloss.cli.text import console
+    from neurogloss.comparison.comparison import as_json as json_of
+    from neurogloss.tracking.comparisons import compare as compare_results
+    from neurogloss.tracking.comparisons import log_comparison
+    from neurogloss.tracking.store import locate_store
+
+    found = compare_results(variants, score, draws, seed, shown)
+    value = json_of(found)
+    if as_json:
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        console(width).print(comparison_view(value))
+    if log or figure:
+        place = log_comparison(locate_store() if log else None, found, value, figure)
+        typer.echo(place, err=True)

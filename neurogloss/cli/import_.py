@@ -1,0 +1,45 @@
+"""neurogloss import: recordings from the JSON formats of Bills et al. 2023."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="Folder with LAYER/NEURON.json in it, or in its collated-activations/.")],
+    out: Annotated[Path, typer.Option(help="The recordings to make.")] = Path("data/recordings"),
+    explanations: Annotated[
+        Path | None, typer.Option(help="Also make explanations of LAYER/NEURON.jsonl, such as data/explanations.parquet.")
+    ] = None,
+    per_split: Annotated[int, typer.Option(help="Top and random excerpts of each split, at most.", min=1)] = 5,
+    table_tokens: Annotated[int, typer.Option(help="Tokens that get a mean activation.", min=1)] = 16384,
+) -> None:
+    """Read published neurons, old field names included. `dvc freeze record` keeps the pipeline from recording over them."""
+    from tqdm import tqdm
+
+    from neurogloss.artifacts.explanations import write_explanations
+    from neurogloss.errors import UserError
+    from neurogloss.exchange.adopt import adopt, choose_layout, scan
+    from neurogloss.exchange.folder import fresh_folder
+    from neurogloss.exchange.foreign import numbered, open_source
+    from neurogloss.exchange.published import published
+
+    def progress(paths: Iterable[Path], what: str) -> Iterable[Path]:
+        return tqdm(paths, desc=what, unit="neuron", disable=None)
+
+    found = open_source(source)
+    paths = numbered(found.activations, "json")
+    if not paths:
+        raise UserError(f"{found.activations} holds no LAYER/NEURON.json; expected files such as 5/131.json")
+    layout = choose_layout(*scan(progress(paths, "scan")), per_split)
+    with fresh_folder(out, "recordings.json") as folder:
+        recordings = adopt(folder, source.resolve().name, layout, table_tokens, progress)
+    if explanations is not None:
+        write_explanations(explanations, published(recordings, found))
+    rest = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in layout.left_out.items() if count)
+    typer.echo(
+        f"{len(recordings):,} neurons with {len(layout.slots)} excerpts of {layout.tokens} tokens in {out}"
+        + (f"; left out {rest}" if rest else "")
+    )

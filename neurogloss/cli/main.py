@@ -1,0 +1,40 @@
+"""neurogloss: look at, compare and hand on what the pipeline made. The pipeline itself is run by `dvc repro`."""
+
+import typer
+
+from neurogloss.cli.cache import cache
+from neurogloss.cli.compare import compare
+from neurogloss.cli.export import export
+from neurogloss.cli.import_ import import_
+from neurogloss.cli.plan import plan
+from neurogloss.cli.plots import plots
+from neurogloss.cli.report import report
+from neurogloss.cli.show import show
+from neurogloss.cli.site import site
+from neurogloss.cli.stage import run
+from neurogloss.cli.sync import sync
+from neurogloss.cli.table import table
+from neurogloss.cli.view import view
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(export)
+app.command("import")(import_)
+app.command()(plots)
+app.command()(compare)
+app.command()(sync)
+app.command()(show)
+app.command()(table)
+app.command()(view)
+app.command()(plan)
+app.add_typer(cache, name="cache")
+app.command()(site)
+app.command()(report)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""One neuron on a terminal: statistics, explanation, scores, and its excerpts with recorded and simulated levels side by side."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from neurogloss.artifacts.recordings import Split, name
+from neurogloss.artifacts.results import Results
+from neurogloss.artifacts.simulations import OK
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.cli.text import coloured, colourful, number, raised, visible
+from neurogloss.measures.correlation import correlation
+from neurogloss.measures.levels import levels
+
+MEASURES = {
+    "top_and_random": "top and random",
+    "random_only": "random only",
+    "top_only": "top only",
+    "token_table": "token table (baseline)",
+    "control": "control",
+    "variance_explained": "variance explained",
+    "absolute_deviation_explained": "absolute deviation explained",
+}
+
+
+def neuron_page(results: Results, row: int, splits: Sequence[Split], terminal: Console) -> Iterator[RenderableType]:
+    """Everything about the neuron of this row, part by part."""
+    yield heading(results, row)
+    yield facts(results, row)
+    yield legend(colourful(terminal))
+    for split in splits:
+        slots = results.recordings.slots.where(split)
+        yield Text(f"\n{split} excerpts" + (": none" if not len(slots) else ""), style="bold")
+        for slot in slots:
+            yield excerpt(results, row, int(slot), colourful(terminal))
+
+
+def heading(results: Results, row: int) -> Text:
+    """The neuron's name and its subject."""
+    recordings = results.recordings
+    about = recordings.about.get("subject") or ""
+    subject = str(about.get("model", "") if isinstance(about, dict) else about)
+    title = Text(name(int(recordings.layers[row]), int(recordings.indices[row])), style="bold")
+    return title.append(f"  {visible(subject.rsplit('/', 1)[-1])}" if subject else "", style="not bold dim")
+
+
+def facts(results: Results, row: int) -> Table:
+    """Explanation, scores and statistics as two columns."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    grid.add_row("explanation", explanation(results, row))
+    for label, value in scores(results, row):
+        grid.add_row(label, value)
+    grid.add_row("activations", statistics(results, row))
+    return grid
+
+
+def explanation(results: Results, row: int) -> Text:
+    """The sentence, or why there is none."""
+    kept = results.explanations.rows[row].kept
+    return Text(visible(kept.text), style="bold") if kept.text is not None else Text(f"none: {kept.status}")
+
+
+def scores(results: Results, row: int) -> Iterator[tuple[str, str]]:
+    """Label and value of each score, the first with its interval; or why there is none."""
+    found = results.score(row)
+    if found["status"] != Status.OK:
+        yield "score", f"none: {found['status']}"
+        return
+    interval = f" ({number(found['ci_low'])} to {number(found['ci_high'])}, 95 %)" if found["ci_low"] is not None else ""
+    yield "score", f"{number(found['top_and_random'])}{interval} over {found['excerpts']} excerpts"
+    rest = [f"{label} {number(found[key])}" for key, label in MEASURES.items() if key != "top_and_random"]
+    yield "", " · ".join(rest[:2])
+    yield "beside it", " · ".join(rest[2:4])
+    yield "calibrated", " · ".join(rest[4:])
+
+
+def statistics(results: Results, row: int) -> str:
+    """Moments, share of tokens firing and peak."""
+    found = results.recordings.statistics.slice(row, 1).to_pylist()[0]
+    shape = f"skewness {number(found['skewness'])} · kurtosis {number(found['kurtosis'])}"
+    return (
+        f"mean {found['mean']:.3g} · standard deviation {np.sqrt(found['variance']):.3g} · {shape} · "
+        f"above zero on {found['firing_share']:.1%} of tokens · "
+        + (f"peak {found['peak']:.3g}" if found["peak"] is not None else "no peak")
+    )
+
+
+def legend(colours: bool) -> Text:
+    """What the colours or digits mean."""
+    text = Text("\nlevel   ", style="dim")
+    for level in range(11):
+        text.append_text(coloured([f" {level} "], [level], colours=True) if colours else Text(f" {raised(level)}" if level else " none"))
+    return text
+
+
+def excerpt(results: Results, row: int, slot: int, colours: bool) -> RenderableType:
+    """One excerpt: where it is from, and recorded and simulated levels beside each other."""
+    recordings, simulations = results.recordings, results.simulations
+    tokens = [recordings.text(int(token)) for token in recordings.tokens(row, np.array([slot]))[0]]
+    recorded = np.asarray(recordings.activations[row, slot], dtype=np.float64)
+    true = coloured(tokens, levels(recorded, recordings.peaks[row]).tolist(), colours)
+    source = recordings.documents.slice(int(recordings.excerpts[row, slot]), 1).to_pylist()[0]
+    label = f"{recordings.slots.kinds[slot]} · {visible(source['document'])}, token {source['start']} · strongest {recorded.max():.3g}"
+    places = np.flatnonzero(simulations.slots == slot)
+    if not len(places):
+        return Group(Text(f"\n{label}", style="dim"), true)
+    status = int(simulations.status[row, places[0]])
+    if status != OK:
+        return Group(Text(f"\n{label} · not simulated: {CODES[status]}", style="dim"), true)
+    simulated = np.asarray(simulations.levels[row, places[0]], dtype=np.float64)
+    found = correlation(recorded, simulated)
+    pair = Table.grid(padding=(0, 2), expand=True)
+    pair.add_column(ratio=1)
+    pair.add_column(ratio=1)
+    pair.add_row(Text("recorded", style="dim"), Text("simulated", style="dim"))
+    pair.add_row(true, coloured(tokens, simulated.tolist(), colours))
+    return Group(Text(f"\n{label} · correlation {number(found)}", style="dim"), Padding(pair, (0, 0)))

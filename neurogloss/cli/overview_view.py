@@ -1,0 +1,66 @@
+"""A whole result on a terminal: some well and some badly explained neurons, and the summary with baseline, control and interval."""
+
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from neurogloss.artifacts.recordings import name
+from neurogloss.artifacts.results import Results
+from neurogloss.cli.text import number, visible
+
+
+def overview(results: Results, metrics: dict[str, Any], rows: int) -> Group:
+    """`rows` of the best and `rows` of the worst explained neurons, then the summary."""
+    found = np.array([np.nan if s is None else s for s in results.scores["top_and_random"].to_pylist()], dtype=float)
+    scored = np.flatnonzero(~np.isnan(found))
+    order = scored[np.argsort(-found[scored], kind="stable")]
+    shown = min(rows, (len(order) + 1) // 2)
+    best, worst = order[:shown], order[max(shown, len(order) - rows) :]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False)
+    for heading in ("neuron", "score", "95 %", "baseline"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading == "neuron" else "right")
+    table.add_column("explanation", ratio=1)
+    for place, group in enumerate((best, worst)):
+        for row in group:
+            table.add_row(*cells(results, int(row)), end_section=place == 0 and row == group[-1])
+    return Group(table, summary_text(metrics))
+
+
+def cells(results: Results, row: int) -> tuple[str, str, str, str, Text]:
+    """One neuron as a row."""
+    score = results.score(row)
+    interval = "-" if score["ci_low"] is None else f"{number(score['ci_low'])} to {number(score['ci_high'])}"
+    text = results.explanations.rows[row].kept.text
+    return (
+        name(score["layer"], score["neuron"]),
+        number(score["top_and_random"]),
+        interval,
+        number(score["token_table"]),
+        Text(visible(text) if text is not None else "-"),
+    )
+
+
+def summary_text(metrics: dict[str, Any]) -> Text:
+    """What was scored, what was not and why, the mean with its interval, and what stands beside it."""
+    causes = ", ".join(f"{cause} {count}" for cause, count in metrics["failed_by_cause"].items() if count)
+    lines = [
+        f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored, {metrics['failed']:,} not" + (f" ({causes})" if causes else ""),
+        f"score     {described(metrics['top_and_random'])}   top and random excerpts, held out",
+        f"          {described(metrics['random_only'])}   random ones only",
+        f"baseline  {described(metrics['baseline']['token_table'])}   mean activation per token, no explanation",
+        f"control   {described(metrics['control'])}   the same simulations on other neurons",
+    ]
+    shares = ", ".join(f"{share:.1%} at least {at}" for at, share in metrics["share_at_least"].items() if share is not None)
+    return Text("\n".join([*lines, *([f"neurons   {shares}"] if shares else [])]))
+
+
+def described(measure: dict[str, Any]) -> str:
+    """A mean with its 95 % interval."""
+    if measure["mean"] is None:
+        return f"{'-':>6} {'':18}"
+    interval = "" if measure["ci_low"] is None else f"({number(measure['ci_low'], 3)} to {number(measure['ci_high'], 3)})"
+    return f"{number(measure['mean'], 3):>6} {interval:18}"

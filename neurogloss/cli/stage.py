@@ -1,0 +1,38 @@
+"""How a stage becomes a command: shared options, errors as one line, an end when the parent ends."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurogloss.errors import UserError
+from neurogloss.parallel import die_with_parent
+
+Out = Annotated[Path, typer.Option(help="What this stage writes.")]
+RecordingsFolder = Annotated[Path, typer.Option(help="What record wrote.")]
+ExplanationsFile = Annotated[Path, typer.Option(help="What refine wrote.")]
+SimulationsFolder = Annotated[Path, typer.Option(help="What simulate wrote.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
+
+
+def command(main: Callable[..., Any]) -> None:
+    """Run one stage: logging to stderr, a UserError as one message and exit code 2; it ends with its parent."""
+    die_with_parent()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run(app)
+
+
+def run(app: typer.Typer) -> None:
+    """Run an application; a UserError is one message on stderr and exit code 2, anything else keeps its traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpx2", "openai", "urllib3", "filelock", "alembic", "mlflow", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None

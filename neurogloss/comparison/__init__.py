@@ -1,0 +1,1 @@
+"""Results and how pairs of them differ."""

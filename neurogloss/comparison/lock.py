@@ -1,0 +1,128 @@
+"""What dvc.lock says about a result: its key, its params, the MD5 of each output."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neurogloss.errors import UserError
+
+TRACK = "track"
+"""The stage that mirrors the others; no part of the result."""
+
+
+@dataclass(frozen=True)
+class StageLock:
+    """One stage as it last ran."""
+
+    params: dict[str, Any]
+    """Dotted name -> value, as declared in dvc.yaml: `explain` -> {...}, `prompts.explain.pairs` -> {...}."""
+    deps: dict[str, str]
+    """Path -> MD5."""
+    outs: dict[str, str]
+    """Path -> MD5; a folder's ends in .dir."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The pipeline as it last ran, without the stage that tracks it."""
+
+    stages: dict[str, StageLock] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """sha256 of every param and output: what makes two results distinct.
+
+        The MD5 of code is left out: a result made again, equal to the byte, by edited code is the same result.
+        So the key depends on what the track stage depends on, and on nothing else.
+        """
+        value = {name: {"params": stage.params, "outs": stage.outs} for name, stage in self.stages.items()}
+        return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+    @property
+    def outs(self) -> dict[str, str]:
+        """MD5 of every output."""
+        return {path: md5 for stage in self.stages.values() for path, md5 in stage.outs.items()}
+
+    @property
+    def code(self) -> str:
+        """sha256 over the MD5 of all that is read and is nobody's output: the code that made the result."""
+        outs = self.outs
+        read = {path: md5 for stage in self.stages.values() for path, md5 in stage.deps.items() if path not in outs}
+        return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+    def changes(self, base: "Lock") -> tuple[str, ...]:
+        """Params whose value is another one than in `base`: `explain.temperature=0.5`; of prompts only the name."""
+        found: dict[str, None] = {}
+        for name, stage in self.stages.items():
+            before = flat(base.stages[name].params) if name in base.stages else {}
+            for key, value in flat(stage.params).items():
+                if key in before and before[key] != value:
+                    prompt = key.startswith("prompts.")
+                    found[".".join(key.split(".")[:3]) if prompt else f"{key}={value}"] = None
+        return tuple(" ".join(change.split()) for change in found)
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why these stages do not belong together (one of them has to run again); None where they do."""
+        outs = self.outs
+        for name, stage in self.stages.items():
+            for path, md5 in stage.deps.items():
+                if outs.get(path, md5) != md5:
+                    return f"{name} has read another {path} than the one that is there now"
+        return None
+
+
+def read_lock(path: Path) -> Lock:
+    """Read dvc.lock; raises UserError where there is none."""
+    try:
+        return parse_lock(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; run `dvc repro` in the folder that holds dvc.yaml first") from error
+
+
+def read_finished_lock(path: Path) -> Lock:
+    """Read dvc.lock; raises UserError where its stages do not belong together."""
+    lock = read_lock(path)
+    if lock.unfinished:
+        raise UserError(f"{path} holds parts of two results ({lock.unfinished}); run `dvc repro`")
+    return lock
+
+
+def parse_lock(text: str, place: str) -> Lock:
+    """Read the text of a dvc.lock; `place` names it in errors."""
+    try:
+        raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = {name: stage for name, stage in raw["stages"].items() if name != TRACK}
+        return Lock({name: stage_lock(stage) for name, stage in stages.items()})
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{place} is not a lock file of DVC ({type(error).__name__}); restore it with git or run `dvc repro`") from error
+
+
+def stage_lock(raw: dict[str, Any]) -> StageLock:
+    """One stage's entry."""
+    params: dict[str, Any] = {}
+    for values in raw.get("params", {}).values():
+        params.update(values)
+    return StageLock(
+        params,
+        {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
+        {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
+    )
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Dotted names of nested dictionaries' leaves; an empty dictionary and a list are leaves.
+
+    >>> flat({"a": {"b": 1, "c": [2]}, "d": {}})
+    {'a.b': 1, 'a.c': [2], 'd': {}}
+    """
+    if not isinstance(value, dict) or (name and not value):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found.update(flat(inner, f"{name}.{key}" if name else str(key)))
+    return found

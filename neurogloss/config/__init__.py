@@ -1,0 +1,1 @@
+"""params.yaml as types, its prompts, and the environment."""

@@ -1,0 +1,82 @@
+"""The data card: what the set holds, how it was made, how far it can be trusted. Markdown with the front matter the hub reads."""
+
+from typing import Any
+
+import yaml
+
+from neurogloss.artifacts.recordings import Recordings
+
+FIELDS = {
+    "neurons": {
+        "name, layer, neuron": "which neuron; layer 0 is nearest to the input",
+        "explanation, explanation_status": "the sentence, or why there is none",
+        "status": "`ok`, or why there is no score; a failure is never a zero",
+        "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
+        "random_only, top_only": "the same over one kind of excerpts",
+        "ci_low, ci_high": "95 % bootstrap interval of top_and_random over the neuron's excerpts",
+        "variance_explained, absolute_deviation_explained": "after a straight line fitted on the calibrate excerpts",
+        "token_table": "baseline: the score of the mean activation per token, no explanation",
+        "control": "the mean score of this simulation against other neurons' recordings",
+        "excerpts": "score excerpts with a simulation",
+        "mean, variance, skewness, kurtosis, firing_share": "over the whole corpus; firing is above zero",
+        "maximum, peak": "strongest activation outside of the score excerpts, and on the explain excerpts",
+    },
+    "candidates": {"text, status, select_score": "every answer of the explainer; its correlation on the select excerpts where compared"},
+    "excerpts": {
+        "name, layer, neuron": "which neuron",
+        "rank, kind, split": "place among the neuron's excerpts (0 is the strongest), `top` or `random`, and what it was used for",
+        "document, start": "where the text is from",
+        "tokens, token_ids": "the text; half characters show as the replacement character, the ids are exact",
+        "activations": "the model's own numbers",
+        "levels": "activations on the scale 0..10 of the peak",
+        "simulated, simulation_status": "expected level from the explanation alone; null where the excerpt was not simulated",
+    },
+}  # fmt: skip
+
+
+def data_card(recordings: Recordings, metrics: dict[str, Any] | None) -> str:
+    """README.md of the data set. `metrics` is what score wrote, where it is at hand."""
+    subject, corpus = origin(recordings, "subject", "model"), origin(recordings, "corpus", "source")
+    front = {
+        "pretty_name": f"Explained neurons of {subject.rsplit('/', 1)[-1]}",
+        "tags": ["interpretability", "neurons", "neurogloss"],
+        "configs": [
+            {"config_name": what, "data_files": f"{what}/*.parquet", **({"default": True} if what == "neurons" else {})} for what in FIELDS
+        ],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
+        f"# {front['pretty_name']}",
+        f"{len(recordings):,} neurons of `{subject}`, read on excerpts of `{corpus}`: what they fire on, a sentence for each, "
+        "and how well a model that knows only the sentence predicts their activations on excerpts the explainer never saw "
+        "(the method of Bills et al. 2023). Made with neurogloss.",
+        trust(metrics),
+        "```python\nfrom datasets import load_dataset\n\n"
+        'neurons = load_dataset("PATH")["train"]\nexcerpts = load_dataset("PATH", "excerpts", streaming=True)["train"]\n```',
+        *(table(what, fields) for what, fields in FIELDS.items()),
+        "Also here: `tables/at_least_0.8.csv`, `tables/strong_but_unexplained.csv` (of each layer's quarter with the highest peaks the "
+        "worst explained) and `tables/by_layer.csv`.",
+        "The excerpts are quotations of the corpus, whose licence holds for them.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def origin(recordings: Recordings, what: str, key: str) -> str:
+    """Name of the subject or the corpus, as the recordings tell it."""
+    found = recordings.about.get(what)
+    return str(found.get(key) if isinstance(found, dict) else found or "unknown")
+
+
+def trust(metrics: dict[str, Any] | None) -> str:
+    """The mean score with its interval, baseline and control."""
+    if metrics is None or metrics["top_and_random"]["mean"] is None:
+        return ""
+    rows = (("score", metrics["top_and_random"]), ("baseline", metrics["baseline"]["token_table"]), ("control", metrics["control"]))
+    lines = [f"| {label} | {found['mean']} | {found['ci_low']} to {found['ci_high']} |" for label, found in rows]
+    head = f"{metrics['scored']:,} of {metrics['neurons']:,} neurons have a score.\n\n| | mean | 95 % interval |\n|---|---|---|\n"
+    return head + "\n".join(lines)
+
+
+def table(what: str, fields: dict[str, str]) -> str:
+    """The fields of one configuration."""
+    return f"## {what}\n\n| field | meaning |\n|---|---|\n" + "\n".join(f"| {field} | {meaning} |" for field, meaning in fields.items())

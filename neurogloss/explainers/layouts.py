@@ -1,0 +1,86 @@
+"""How the excerpts of a neuron are laid out for an explainer."""
+
+from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, HighlightPrompt, PairsPrompt, fill
+from neurogloss.llm.escape import shown
+
+
+def pair_lines(pieces: list[bytes], levels: list[int]) -> str:
+    r"""Token, tab, level; one token on a line.
+
+    >>> pair_lines([b"a", b"\t"], [0, 7])
+    'a\t0\n\\t\t7'
+    """
+    return "\n".join(f"{shown(piece)}\t{level}" for piece, level in zip(pieces, levels, strict=True))
+
+
+def highlighted(found: Excerpt, prompt: HighlightPrompt) -> str:
+    """Running text with the firing tokens marked. Characters of the mark that the text itself holds get a backslash."""
+    opening, _, rest = prompt.mark.partition("{token}")
+    special = {*opening, *rest[:1]} - {"{", "}"}
+
+    def guarded(piece: bytes) -> str:
+        return "".join(f"\\{c}" if c in special else c for c in shown(piece))
+
+    parts, plain = [], b""
+    for piece, level in zip(*found, strict=True):
+        if level < prompt.mark_from:
+            plain += piece  # Joined before decoding: a character may be spread over tokens.
+            continue
+        text = guarded(piece)
+        blank = " " if text.startswith(" ") else ""
+        parts += [guarded(plain), blank + fill(prompt.mark, token=text[len(blank) :], level=str(level))]
+        plain = b""
+    return "".join([*parts, guarded(plain)])
+
+
+def quoted(found: Excerpt) -> str:
+    """Tokens as a list on one line, each in quotation marks since blanks matter."""
+    return ", ".join('"' + shown(piece).replace('"', '\\"') + '"' for piece in found.pieces)
+
+
+def shifted(found: Excerpt) -> Excerpt:
+    """Each token with the level of the token before it; the first has none and is left out."""
+    return Excerpt(found.pieces[1:], found.levels[:-1])
+
+
+def block(found: list[Excerpt], prompt: AnyExplainPrompt) -> str:
+    """All excerpts of a neuron."""
+    if isinstance(prompt, PairsPrompt):
+        texts = [pair_lines(*one) for one in found]
+    elif isinstance(prompt, HighlightPrompt):
+        texts = [highlighted(one, prompt) for one in found]
+    else:
+        texts = [quoted(one) for one in found]
+    return "\n".join(fill(prompt.excerpt, lines=text) for text in texts)
+
+
+def repeated(found: list[Excerpt], prompt: AnyExplainPrompt, number: str) -> str:
+    """The pairs above zero once more, where they are a small share (Bills et al. 2023); else nothing."""
+    if not isinstance(prompt, PairsPrompt):
+        return ""
+    above = [(piece, level) for one in found for piece, level in zip(*one, strict=True) if level > 0]
+    if not above or len(above) >= prompt.repeat_below * sum(len(one.levels) for one in found):
+        return ""
+    lines = pair_lines([piece for piece, _ in above], [level for _, level in above])
+    return "\n" + fill(prompt.repeat, lines=lines, number=number)
+
+
+def question(found: list[Excerpt], prompt: AnyExplainPrompt, number: int, answers: int) -> str:
+    """One neuron, up to where the answer begins."""
+    if isinstance(prompt, PairsPrompt) and prompt.layout == "next_token":
+        found = [shifted(one) for one in found]
+    text = fill(
+        prompt.question,
+        number=str(number),
+        answers=str(answers),
+        excerpts=block(found, prompt),
+        repeat=repeated(found, prompt, str(number)),
+    )
+    return f"{text}\n{prompt.prefix}" if prompt.prefix else text
+
+
+def answer(explanations: list[str], prompt: AnyExplainPrompt) -> str:
+    """What a good answer looks like."""
+    if prompt.answers == 1:
+        return f"{explanations[0]}."
+    return "\n".join(f"{place}. {text}" for place, text in enumerate(explanations, 1))

@@ -1,0 +1,152 @@
+"""Explain a neuron by showing a language model its excerpts (Bills et al. 2023), in one of several layouts.
+
+Only the explain split is looked at; the layout `tokens` shows the token table, from which the score excerpts are left out.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from neurogloss.artifacts.candidates import Candidate
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import Status
+from neurogloss.config.params import ExplainParams, ModelParams, TokenListParams
+from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, TokensPrompt, excerpt
+from neurogloss.explainers.answers import read_answer
+from neurogloss.explainers.layouts import answer, question
+from neurogloss.explainers.token_list import strongest_tokens
+from neurogloss.llm.request import Client, Message, Request, model_id
+from neurogloss.measures.levels import levels
+
+PER_MESSAGE = 8
+"""Tokens that a chat template may add to a message."""
+SEEDS = 1_000_000
+"""Samples of one seed are numbered apart from those of the next."""
+
+
+def explain_prompted(  # six of these are what a prompt is made of, the seventh answers it
+    recordings: Recordings,
+    rows: Int[np.ndarray, " row"],
+    prompt: AnyExplainPrompt,
+    params: ExplainParams,
+    model: ModelParams,
+    count: Count,
+    client: Client,
+) -> list[list[Candidate]]:
+    """The candidates of each neuron, in the order of its samples: at least one, be it a failure. The rows must not be silent."""
+    asked = requests_for(recordings, rows, prompt, params, model, count)
+    replies = iter(client.ask([request for requests in asked for request in requests], "explaining"))
+    found = [[candidate for _ in requests for candidate in read_answer(next(replies), prompt)] for requests in asked]
+    return [candidates or [unasked(recordings, int(row), prompt, params)] for row, candidates in zip(rows, found, strict=True)]
+
+
+def unasked(recordings: Recordings, row: int, prompt: AnyExplainPrompt, params: ExplainParams) -> Candidate:
+    """Why nothing was asked about a neuron."""
+    nothing = not shown_of(recordings, row, params.token_list, prompt)
+    return Candidate(None, Status.NO_EXPLANATION if nothing else Status.TOO_LONG)
+
+
+def requests_for(
+    recordings: Recordings,
+    rows: Int[np.ndarray, " row"],
+    prompt: AnyExplainPrompt,
+    params: ExplainParams,
+    model: ModelParams,
+    count: Count,
+) -> list[list[Request]]:
+    """For each neuron the requests for its samples; none where there is nothing to show or the prompt fits in no way."""
+    fitting = Fitting(prompt, model.context - params.max_tokens, count)
+    asked = []
+    for row in rows:
+        messages = fitting.shortened(shown_of(recordings, int(row), params.token_list, prompt))
+        asked.append([request(messages, prompt, params, model, sample) for sample in samples(params)] if messages else [])
+    return asked
+
+
+def samples(params: ExplainParams) -> range:
+    """Numbers of the samples: of their own for each seed; a single one where the answer is always the same."""
+    return range(params.seed * SEEDS, params.seed * SEEDS + (params.samples if params.temperature > 0 else 1))
+
+
+def request(messages: list[Message], prompt: AnyExplainPrompt, params: ExplainParams, model: ModelParams, sample: int) -> Request:
+    """One sample of an answer."""
+    chat = prompt.form == "chat"
+    return Request(
+        provider=model.provider,
+        model=model_id(model),
+        messages=tuple(messages) if chat else (),
+        prompt="" if chat else as_text(messages, prompt),
+        temperature=params.temperature,
+        max_tokens=params.max_tokens,
+        sample=sample,
+        stop=() if chat else ("\n" if prompt.answers == 1 else "\n\n",),
+    )
+
+
+def as_text(messages: list[Message], prompt: AnyExplainPrompt) -> str:
+    """The turns as one text that ends where the answer begins, for models without turns."""
+    joint = " " if prompt.prefix else "\n"
+    parts = [m.content + (joint if m.role == "user" else "\n\n") for m in messages]
+    return "".join(parts).removesuffix(" ")  # The blank belongs to the first token of the answer.
+
+
+class Fitting:
+    """Prompts that fit a context. The fixed part is counted once for each length it is cut to."""
+
+    def __init__(self, prompt: AnyExplainPrompt, room: int, count: Count) -> None:
+        self.prompt = prompt
+        self.room = room
+        self.count = count
+        self.heads = heads(prompt)
+        self.sizes = [sum(self.size(m) for m in head) for head in self.heads]
+
+    def size(self, message: Message) -> int:
+        """Tokens of a message."""
+        return self.count(message.content) + PER_MESSAGE
+
+    def shortened(self, found: list[Excerpt]) -> list[Message]:
+        """System, examples and question; excerpts of examples are left out, then the neuron's weakest. Empty if in vain."""
+        for kept in range(len(found), 0, -1):
+            text = question(found[:kept], self.prompt, len(self.prompt.examples) + 1, self.prompt.answers)
+            last = Message("user", text)
+            room = self.room - self.size(last)
+            for head, size in zip(self.heads, self.sizes, strict=True):
+                if size <= room:
+                    return [*head, last]
+        return []
+
+
+def heads(prompt: AnyExplainPrompt) -> list[list[Message]]:
+    """All that stands before the question: whole, then with one excerpt less each, from the last example on, one remaining in each."""
+    shown = [[excerpt(text) for text in example.excerpts] for example in prompt.examples]
+    cuts = [[len(found) for found in shown]]
+    for place in reversed(range(len(shown))):
+        for kept in range(len(shown[place]) - 1, 0, -1):
+            cuts.append([*cuts[-1][:place], kept, *cuts[-1][place + 1 :]])
+    found = []
+    for cut in cuts:
+        messages = [Message("system", prompt.system)]
+        for number, (example, kept) in enumerate(zip(prompt.examples, cut, strict=True), 1):
+            text = question(shown[number - 1][:kept], prompt, number, len(example.explanations))
+            messages += [Message("user", text), Message("assistant", answer(example.explanations, prompt))]
+        found.append(messages)
+    return found
+
+
+def shown_of(recordings: Recordings, row: int, params: TokenListParams, prompt: AnyExplainPrompt) -> list[Excerpt]:
+    """What is shown of a neuron: its explain excerpts, the strongest first, or for the layout `tokens` one list of tokens."""
+    if np.isnan(recordings.peaks[row]):
+        raise ValueError(f"row {row} is a silent neuron")
+    if isinstance(prompt, TokensPrompt):
+        return token_table(recordings, row, params)
+    slots = recordings.slots.where(Split.EXPLAIN)
+    scaled = levels(recordings.activations[row, slots], float(recordings.peaks[row]))
+    tokens = recordings.tokens(row, slots)
+    return [Excerpt([recordings.vocabulary[t] for t in ids], values.tolist()) for ids, values in zip(tokens, scaled, strict=True)]
+
+
+def token_table(recordings: Recordings, row: int, params: TokenListParams) -> list[Excerpt]:
+    """The tokens with the highest mean activation, the strongest first, as one list; no list where none fires on average."""
+    tokens = strongest_tokens(recordings, row, params.minimum)[: params.tokens]
+    means = recordings.token_means[row, np.searchsorted(recordings.table_tokens, tokens)]
+    scaled = levels(means, float(recordings.peaks[row])).tolist()
+    return [Excerpt([recordings.vocabulary[t] for t in tokens], scaled)] if len(tokens) else []

@@ -1,0 +1,252 @@
+"""The one door to language models: asks a provider what the cache of replies does not know, and keeps what it says.
+
+    with open_client("gpt", settings.models["gpt"], stage="explain") as client:
+        answers = client.ask(requests, "explaining")
+
+The provider is opened at the first question that the cache cannot answer, so a rerun needs no key, no endpoint and no weights.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Never, Protocol
+
+from tqdm import tqdm
+
+from neurogloss.config import environment
+from neurogloss.config.params import ModelParams
+from neurogloss.errors import ProviderError, UserError
+from neurogloss.llm.cache import Cache, CachedReply, cache_file
+from neurogloss.llm.leases import Leases
+from neurogloss.llm.openai.capabilities import remembered
+from neurogloss.llm.openai.driver import Arrived
+from neurogloss.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
+from neurogloss.llm.scripted import Scripted
+from neurogloss.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
+
+logger = logging.getLogger(__name__)
+
+WAIT_S = 0.5
+"""Between two looks at what another run has under way."""
+TOGETHER = 32
+"""Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
+
+
+ECHO_ADVICE = (
+    "choose simulate.method generated, serve the model with vLLM, or put a local one into simulate.model; "
+    "if the endpoint gives them all the same, say so in models.{name}.capabilities"
+)
+
+
+class Provider(Protocol):
+    """Something that answers, one answer at a time, in any order."""
+
+    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Call `arrived` once for each request; only ProviderError becomes an answer."""
+        ...
+
+    def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
+        """Whether the model can do this; `paid` is told what finding out has cost."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        ...
+
+
+class InProcess(Protocol):
+    """A model in this process: `neurogloss.llm.local.provider`, or a script."""
+
+    def answer(self, requests: list[Request]) -> list[Answer]:
+        """One answer for each request, in their order."""
+        ...
+
+
+class BatchingProvider:
+    """A model in this process as a provider: some requests at a time, in their order. It offers what its params name, else everything."""
+
+    def __init__(self, model: InProcess, capabilities: list[Capability] | None) -> None:
+        self.model = model
+        self.capabilities = capabilities
+
+    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Answer `TOGETHER` at a time."""
+        for start in range(0, len(requests), TOGETHER):
+            chunk, began = requests[start : start + TOGETHER], time.monotonic()
+            answers = self.model.answer(chunk)
+            seconds = (time.monotonic() - began) / len(chunk)
+            for offset, answer in enumerate(answers):
+                arrived(start + offset, answer, seconds)
+
+    def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
+        """What the params name; a model in this process can do everything but follow a schema."""
+        return capability in self.capabilities if self.capabilities is not None else capability != "json_schema"
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class CachedClient:
+    """A `Client` that asks its provider only what the cache does not know, and each question once."""
+
+    def __init__(self, name: str, model: ModelParams, cache: Cache, open_provider: Callable[[], Provider]) -> None:
+        self.name = name
+        self.model = model
+        self.cache = cache
+        self.open_provider = open_provider
+        self.provider: Provider | None = None
+        self.refresh = environment.flag("REFRESH")
+        self.price_share = BATCH_PRICE if model.provider == "openai" and environment.flag("BATCH") else 1.0
+        self.claims = Leases(cache)
+        # Batches are remembered by themselves, and who asks anew wants an answer of his own.
+        self.shares = not (self.refresh or environment.flag("BATCH"))
+        self.tally = Tally()
+        self.lock = threading.Lock()
+
+    def opened(self) -> Provider:
+        """The provider, opened when first needed."""
+        if self.provider is None:
+            self.provider = self.open_provider()
+        return self.provider
+
+    def offers(self, capability: Capability) -> bool:
+        """What the params name, else what the provider says or finds out."""
+        if self.model.capabilities is not None:
+            return capability in self.model.capabilities
+        if self.model.provider == "openai" and not self.refresh and (known := remembered(self.cache, self.model, capability)) is not None:
+            return known
+        return self.opened().offers(capability, self.paid)
+
+    def paid(self, usage: Usage, share: float = 1.0) -> float:
+        """Add to the tally; the price in US dollars, of which a share is to pay."""
+        usd = share * cost_usd(usage, self.model.price)
+        self.tally.paid = total(self.tally.paid, usage)
+        self.tally.cost_usd += usd
+        return usd
+
+    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+        """Answers in the order of the questions. Each arrives in the cache before the next is looked at."""
+        with self.lock:
+            return self.ask_alone(requests, title)
+
+    def ask_alone(self, requests: list[Request], title: str) -> list[Answer]:
+        """`ask`, while no other thread asks: a question that another one has under way is found answered."""
+        began = time.monotonic()
+        keys = [request.key for request in requests]
+        known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
+        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        asked: set[str] = set()
+        try:
+            with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, mininterval=0.5, leave=False) as bar:
+                self.fetch(missing, known, asked, bar)
+        finally:
+            self.count(keys, asked, known)
+            self.tally.seconds += time.monotonic() - began
+        return [known[key] for key in keys]
+
+    def recalled(self, keys: list[str]) -> dict[str, CachedReply]:
+        """What the cache knows, counted as hits."""
+        found = {} if self.refresh else self.cache.find(keys)
+        saved = sum(kept.cost_usd for kept in found.values())
+        self.cache.count_hits(self.name, len(found), saved)
+        self.tally.saved_usd += saved
+        for kept in found.values():
+            self.tally.saved = total(self.tally.saved, kept.answer.usage)
+        return found
+
+    def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
+        """Ask what nobody else is asking, and wait for what another run has under way; `asked` are the keys that went to the provider."""
+        if any(request.echo for request in missing.values()) and not self.offers("echo"):
+            raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
+        left, waited = dict(missing), False
+        while left:
+            try:
+                ours = self.claims.take(list(left)) if self.shares else set(left)
+                # Another run may have had the answer just before the claim.
+                self.take_up(left, known, bar)
+                asked |= ours & set(left)
+                self.get({key: left.pop(key) for key in list(left) if key in ours}, known, bar)
+            finally:
+                self.claims.release()
+            if left:
+                if not waited:
+                    logger.info("waiting for %s answers that another run has under way", len(left))
+                waited = True
+                time.sleep(WAIT_S)
+                self.take_up(left, known, bar)
+
+    def take_up(self, left: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
+        """Move what the cache knows by now."""
+        for key, kept in self.recalled(list(left)).items():
+            known[key] = kept.answer
+            del left[key]
+            bar.update()
+
+    def get(self, requests: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
+        """Ask the provider and keep each answer as it arrives."""
+        keys = list(requests)
+
+        def arrived(index: int, answer: Answer, seconds: float) -> None:
+            known[keys[index]] = answer
+            usd = self.paid(used(answer), self.price_share)
+            if isinstance(answer, Reply | PaidError):
+                self.cache.keep(keys[index], CachedReply(self.name, answer, usd, seconds), replace=self.refresh)
+            bar.update()
+
+        if keys:
+            self.opened().answer_each(list(requests.values()), arrived)
+
+    def count(self, keys: list[str], asked: set[str], known: dict[str, Answer]) -> None:
+        """Add one `ask` to the tally, as far as it came."""
+        answered = [key for key in keys if key in known]
+        self.tally.requests += len(answered)
+        self.tally.cached += len(answered) - sum(key in known for key in asked)
+        self.tally.failed.update(answer.status for answer in map(known.__getitem__, answered) if isinstance(answer, ProviderError))
+
+    def close(self) -> None:
+        """Close the provider, if it was opened."""
+        if self.provider is not None:
+            self.provider.close()
+
+
+OpenClient = Callable[[str, ModelParams, str], AbstractContextManager[Client]]
+"""(name under models, its params, stage) -> client."""
+
+
+@contextmanager
+def open_client(name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
+    """A client for the model called `name` under `models`; where `stage` is given, its usage report is written when the client closes."""
+    cache = Cache(cache_file())
+    client = CachedClient(name, model, cache, lambda: open_provider(name, model, cache))
+    try:
+        yield client
+    finally:
+        client.close()
+        cache.close()
+        if stage:
+            write_usage(stage, name, client.tally)
+        report(name, client.tally)
+
+
+def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
+    """The provider that the params name."""
+    if model.provider == "scripted":
+        return BatchingProvider(Scripted(model.name), model.capabilities)
+    if model.provider == "local":
+        from neurogloss.llm.local.provider import open_local
+
+        return BatchingProvider(open_local(model), model.capabilities)
+    from neurogloss.llm.openai.provider import open_openai
+
+    return open_openai(name, model, cache)
+
+
+def report(name: str, tally: Tally) -> None:
+    """One line on what was asked and paid."""
+    if tally.requests:
+        failed = "".join(f", {count} {status}" for status, count in sorted(tally.failed.items()))
+        prefix = f" ({tally.paid.cached_prompt} from the provider's prefix cache)" if tally.paid.cached_prompt else ""
+        paid = f"{tally.paid.prompt} tokens in{prefix}, {tally.paid.completion} out, ${tally.cost_usd:.4f}"
+        logger.info("%s answered %s questions, %s of them from the cache%s; %s", name, tally.requests, tally.cached, failed, paid)

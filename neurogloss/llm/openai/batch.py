@@ -1,0 +1,258 @@
+"""OpenAI's Batch API: half the price, an answer within a day, and nothing lost when the run ends in between.
+
+A batch is remembered with the keys of its requests before anything else happens, so a later run that asks any of them waits for the
+same batch. One that was made just as the run ended is found again by the mark in its metadata.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import openai
+
+from neurogloss.artifacts.status import Status
+from neurogloss.config import environment
+from neurogloss.errors import UserError
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.openai.bodies import MalformedError, answer, body
+from neurogloss.llm.openai.capabilities import KnownCapabilities
+from neurogloss.llm.openai.driver import TRIES, Arrived, Driver, StoppedError
+from neurogloss.llm.openai.faults import Fault, fault, status_of
+from neurogloss.llm.openai.limiter import backoff_s
+from neurogloss.llm.request import Answer, Request, failure
+from neurogloss.llm.usage import BATCH_PRICE, cost_usd, used, worst_usd
+
+logger = logging.getLogger(__name__)
+
+MOST_REQUESTS, MOST_BYTES = 50_000, 100_000_000
+"""In one batch; OpenAI takes 50,000 and 200 MB."""
+FIRST_POLL_S, LONGEST_POLL_S = 2.0, 60.0
+DEAD = ("failed", "expired", "cancelled", "cancelling")
+ENDED = ("completed", *DEAD)
+MARK = "neurogloss"
+"""Name of the metadata by which a batch is known."""
+NO_BATCHES = (404, 405, 501)
+Value = TypeVar("Value")
+Asked = dict[str, tuple[int, Request]]
+"""Requests by their keys, each with its position."""
+
+
+class Batches:
+    """Asks through batches of one endpoint."""
+
+    def __init__(self, api: openai.AsyncOpenAI, driver: Driver, known: KnownCapabilities, cache: Cache) -> None:
+        self.api = api
+        self.driver = driver
+        self.known = known
+        self.cache = cache
+        self.reserved: dict[str, float] = {}
+        """Worst case of each batch that this run sent, in US dollars."""
+
+    async def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+        """Collect what earlier runs sent, send the rest, and wait for all of it; once more where the endpoint asks for another form."""
+        left = {request.key: (index, request) for index, request in enumerate(requests)}
+        try:
+            again = await self.ask(left, arrived, last=False)
+            if again:
+                await self.ask(again, arrived, last=True)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            logger.warning("the batches go on without this run; run again with BATCH=1 to collect them")
+            raise
+
+    async def ask(self, left: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Ask once; what the endpoint wants in another form, unless this is the last time."""
+        waiting = self.remembered(set(left))
+        covered = {key for _, keys in waiting for key in keys}
+        again: Asked = {}
+        for keys in portions({key: request for key, (_, request) in left.items() if key not in covered}, self.line):
+            requests = [left[key][1] for key in keys]
+            if not self.driver.budget.fits(self.worst_usd(requests)):
+                # What is under way may turn out cheaper than its worst case.
+                again |= await self.collect_all(waiting, left, arrived, last)
+                waiting = []
+            waiting.append((await self.send(requests), keys))
+        return again | await self.collect_all(waiting, left, arrived, last)
+
+    async def collect_all(self, waiting: list[tuple[str, list[str]]], left: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Collect batch after batch."""
+        again: Asked = {}
+        for batch, keys in waiting:
+            again |= await self.collect(batch, {key: left[key] for key in keys if key in left}, arrived, last)
+        return again
+
+    def remembered(self, wanted: set[str]) -> list[tuple[str, list[str]]]:
+        """Batches of earlier runs that hold some of these requests, with the keys of all of theirs."""
+        rows = self.cache.run("SELECT id, requests FROM batches WHERE base_url = ? AND model = ?", (self.known.base_url, self.known.model))
+        found = [(str(batch), json.loads(keys)) for batch, keys in rows]
+        return [(batch, keys) for batch, keys in found if wanted & set(keys)]
+
+    def line(self, request: Request) -> bytes:
+        """A request as a line of the file that is sent."""
+        path = "/v1/chat/completions" if request.messages else "/v1/completions"
+        value = {"custom_id": request.key, "method": "POST", "url": path, "body": body(request, self.known.model, self.known.forms())}
+        return json.dumps(value).encode() + b"\n"
+
+    def worst_usd(self, requests: list[Request]) -> float:
+        """The most that a batch of these can cost."""
+        if self.driver.budget.limit_usd is None:
+            return 0.0
+        price, bound = self.driver.model.price, self.driver.counter.bound
+        return BATCH_PRICE * sum(worst_usd(bound(request), request.max_tokens, price) for request in requests)
+
+    async def send(self, requests: list[Request]) -> str:
+        """Make a batch, or find the one that an earlier run made of the same requests; its id, remembered."""
+        # Whoever asks anew does not want an old batch found.
+        anew = [str(time.time_ns()).encode()] if environment.flag("REFRESH") else []
+        mark = hashlib.sha256(b"".join([*map(self.line, requests), *anew])).hexdigest()
+        try:
+            batch = await self.marked(mark) or await self.made(requests, mark)
+        except StoppedError as error:
+            if error.status in NO_BATCHES:
+                raise StoppedError(
+                    f"{self.known.base_url} has no batch API (HTTP {error.status}); run without BATCH=1", error.status
+                ) from error
+            raise
+        statement = "INSERT OR REPLACE INTO batches VALUES (?,?,?,?)"
+        keys = json.dumps([request.key for request in requests])
+        self.cache.change(statement, (batch.id, self.known.base_url, self.known.model, keys))
+        return str(batch.id)
+
+    async def made(self, requests: list[Request], mark: str) -> Any:
+        """A new batch, its worst case set aside from the budget."""
+        worst = self.worst_usd(requests)
+        await self.driver.budget.reserve(worst)
+        content = b"".join(map(self.line, requests))
+        file = await self.call(lambda: self.api.files.create(file=("requests.jsonl", content), purpose="batch"))
+        path: Any = "/v1/chat/completions" if requests[0].messages else "/v1/completions"
+        create = partial(self.api.batches.create, input_file_id=file.id, endpoint=path, completion_window="24h", metadata={MARK: mark})
+        # A second try may not make, and pay, a second batch.
+        batch = await self.call(create, lambda: self.marked(mark))
+        self.reserved[batch.id] = worst
+        logger.info("sent batch %s of %s requests to %s", batch.id, len(requests), self.known.base_url)
+        return batch
+
+    async def marked(self, mark: str) -> Any | None:
+        """A living batch with this mark that nobody collected yet: what it could answer is known then."""
+        page = await self.call(lambda: self.api.batches.list(limit=100))
+        known = {batch for (batch,) in self.cache.run("SELECT id FROM batches")}
+        fitting = (batch for batch in page.data if (batch.metadata or {}).get(MARK) == mark and batch.status not in DEAD)
+        return next((batch for batch in fitting if batch.id not in known), None)
+
+    async def collect(self, batch_id: str, wanted: Asked, arrived: Arrived, last: bool) -> Asked:
+        """Wait for a batch and hand on its answers; what it did not answer gets a status and is asked anew by the next run.
+
+        Gives back what is to be asked again at once, unless it is the last time.
+        """
+        batch = await self.finished(batch_id)
+        problem: Fault | None = None
+        again: Asked = {}
+        for file in (batch.output_file_id, batch.error_file_id):
+            for value in rows(await self.content(file)) if file else ():
+                key = str(value.get("custom_id"))
+                index, request = wanted.pop(key, (None, None))
+                if index is None or request is None:
+                    continue
+                found = self.read(request, value)
+                if isinstance(found, Fault) and found.what == "again":
+                    again[key] = (index, request)
+                elif isinstance(found, Fault):
+                    problem = found
+                else:
+                    await self.driver.budget.settle(0.0, BATCH_PRICE * cost_usd(used(found), self.driver.model.price))
+                    arrived(index, found, 0.0)
+        await self.driver.budget.settle(self.reserved.pop(batch_id, 0.0), 0.0)
+        # Kept without its requests, or it would be found again by its mark.
+        self.cache.change("UPDATE batches SET requests = '[]' WHERE id = ?", (batch_id,))
+        if batch.status == "failed" or problem is not None:
+            errors = getattr(batch.errors, "data", None) or []
+            message = problem.message if problem is not None else "; ".join(str(error.message) for error in errors) or "no reason given"
+            raise StoppedError(self.driver.told(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
+        for index, _ in (*wanted.values(), *(again.values() if last else ())):
+            arrived(index, failure(Status.UNANSWERED, f"batch {batch_id} ended as {batch.status} without this answer"), 0.0)
+        return again
+
+    async def finished(self, batch_id: str) -> Any:
+        """The batch once it has ended."""
+        wait, said = FIRST_POLL_S, ""
+        while True:
+            batch = await self.call(lambda: self.api.batches.retrieve(batch_id))
+            counts = batch.request_counts
+            now = f"{batch.status}, {counts.completed if counts else 0} of {counts.total if counts else '?'} answered"
+            if now != said:
+                logger.info("batch %s: %s", batch_id, now)
+                said = now
+            if batch.status in ENDED and batch.status != "cancelling":
+                return batch
+            await asyncio.sleep(wait)
+            wait = min(LONGEST_POLL_S, 1.5 * wait)
+
+    async def content(self, file: str) -> str:
+        """Text of a file."""
+        return str((await self.call(lambda: self.api.files.content(file))).text)
+
+    def read(self, request: Request, value: dict[str, Any]) -> Answer | Fault:
+        """The answer in a line of the result; a Fault where all the others would fail alike."""
+        response = value.get("response") or {}
+        text = json.dumps(response.get("body") or {"error": value.get("error") or "no answer"})
+        problem = fault(int(response.get("status_code") or 500), {}, text)
+        if problem is None:
+            try:
+                return answer(request, json.loads(text))
+            except MalformedError as error:
+                return failure(Status.UNANSWERED, str(error))
+        if problem.what == "again":
+            self.known.learn_form(problem.form)
+        if problem.what in ("again", "stop"):
+            return problem
+        return failure(status_of(problem.what), self.driver.place.redacted(problem.message))
+
+    async def call(self, ask: Callable[[], Awaitable[Value]], done: Callable[[], Awaitable[Value | None]] | None = None) -> Value:
+        """Call until it works or is hopeless. `done` finds what a call without an answer may have made."""
+        for tries in range(1, TRIES + 1):
+            try:
+                return await ask()
+            except openai.APIStatusError as error:
+                problem = fault(error.status_code, error.response.headers, error.response.text) or Fault("retry", "no reason given")
+                if problem.what != "retry":
+                    raise StoppedError(self.driver.told(problem.message), problem.status) from error
+            except openai.APIConnectionError as error:
+                problem = Fault("retry", f"the connection broke ({error})")
+            logger.info("trying again: %s", self.driver.place.redacted(problem.message))
+            await asyncio.sleep(backoff_s(tries, problem.after_s, self.driver.rng))
+            if done is not None and (found := await done()) is not None:
+                return found
+        raise UserError(self.driver.told(f"{problem.message}; run again later, all answers are kept"))
+
+
+def portions(requests: dict[str, Request], line: Callable[[Request], bytes]) -> Iterator[list[str]]:
+    """Keys of requests that fit into one batch: of one path, not too many, not too long."""
+    for chat in (True, False):
+        keys: list[str] = []
+        size = 0
+        for key, request in requests.items():
+            if bool(request.messages) != chat:
+                continue
+            length = len(line(request))
+            if keys and (len(keys) >= MOST_REQUESTS or size + length > MOST_BYTES):
+                yield keys
+                keys, size = [], 0
+            keys.append(key)
+            size += length
+        if keys:
+            yield keys
+
+
+def rows(text: str) -> Iterator[dict[str, Any]]:
+    """JSON objects of a JSONL file; lines that are none are left out, their requests count as not answered."""
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value

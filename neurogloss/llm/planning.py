@@ -1,0 +1,156 @@
+"""A client that asks nothing: it counts what would be asked, what of it is known already, and what the rest may cost."""
+
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from neurogloss.artifacts.status import Status
+from neurogloss.config import environment
+from neurogloss.config.params import ModelParams
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.openai.capabilities import remembered
+from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
+from neurogloss.llm.tokens import TokenCounter, counter
+from neurogloss.llm.usage import BATCH_PRICE, worst_usd
+
+RECENT = 500
+"""Replies whose median time is the observed rate."""
+
+
+@dataclass(slots=True)
+class PlannedStep:
+    """What one step would ask of one model."""
+
+    stage: str
+    model: str
+    requests: int = 0
+    """Different questions."""
+    cached: int = 0
+    tokens_in: int = 0
+    """Of the prompts that are not known yet."""
+    tokens_out: int = 0
+    """At most."""
+    usd: float = 0.0
+    """At most: nothing read from a prefix cache, every answer as long as it may be."""
+    usd_likely: float = 0.0
+    """The same, with answers as long as those of the prompt's examples, in proportion to the questions."""
+    seconds: float | None = None
+    """At the observed rate; None where this model has not answered yet, and for batches."""
+    counted: str = ""
+    """How the tokens were counted."""
+    notes: list[str] = field(default_factory=list)
+
+
+class PlanningClient:
+    """Answers from the cache, and otherwise with a placeholder or a failure. Never asks a model, an endpoint or a key."""
+
+    def __init__(self, plan: PlannedStep, params: ModelParams, cache: Cache, count: TokenCounter, answers: int) -> None:
+        self.plan = plan
+        self.params = params
+        self.cache = cache
+        self.count = count
+        self.answers = answers
+        """Lines of a placeholder; 0 fails instead."""
+        self.seen: set[str] = set()
+        self.sizes: dict[Message, int] = {}
+        self.placeholders = 0
+
+    def offers(self, capability: Capability) -> bool:
+        """What the params name or an earlier run found out; else taken to be so, and noted."""
+        if self.params.capabilities is not None:
+            return capability in self.params.capabilities
+        if self.params.provider != "openai":
+            return capability != "json_schema"
+        known = remembered(self.cache, self.params, capability)
+        if known is None:
+            self.plan.notes.append(f"whether {self.params.name} offers {capability} is not known yet; taken to be so")
+        return known is not False
+
+    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+        """Count, and answer as far as the cache goes."""
+        keys = [request.key for request in requests]
+        known = {} if environment.flag("REFRESH") else self.cache.find(keys)
+        for key, request in tqdm(zip(keys, requests, strict=True), "counting", len(keys), unit="request", delay=2, leave=False):
+            if key not in self.seen:
+                self.seen.add(key)
+                self.add(request, key in known)
+        return [known[key].answer if key in known else self.placeholder() for key in keys]
+
+    def add(self, request: Request, cached: bool) -> None:
+        """Count one request."""
+        self.plan.requests += 1
+        self.plan.cached += cached
+        if not cached:
+            tokens, longest = self.count.prompt(request), max(request.max_tokens, self.params.provider == "openai")
+            self.plan.tokens_in += tokens
+            self.plan.tokens_out += longest
+            self.plan.usd += worst_usd(tokens, request.max_tokens, self.params.price)
+            self.plan.usd_likely += worst_usd(tokens, min(longest, self.likely(request)), self.params.price)
+
+    def likely(self, request: Request) -> int:
+        """Tokens of an answer that is to its question what the examples' answers are to theirs; as many as may be where there are none."""
+        *head, last = request.messages or (Message("user", request.prompt),)
+        if len(head) < 2:
+            return request.max_tokens
+        for message in head:
+            if message not in self.sizes:
+                self.sizes[message] = self.count.count(message.content)
+        asked, answered = (sum(self.sizes[message] for message in head if message.role == role) for role in ("user", "assistant"))
+        return -(-answered * self.count.count(last.content) // max(1, asked)) if answered else request.max_tokens
+
+    def placeholder(self) -> Answer:
+        """What stands for an answer that nobody gave yet."""
+        if not self.answers:
+            return failure(Status.UNANSWERED, "planned only")
+        self.placeholders += 1
+        lines = [stand_in(f"{self.placeholders} {line}") for line in range(1, self.answers + 1)]
+        return Reply(lines[0] if len(lines) == 1 else "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1)))
+
+
+def stand_in(name: str) -> str:
+    """An explanation of typical length; different for each name, so that questions about different explanations count apart."""
+    return f"words and phrases about a part of everyday life, in sentences of kind {name}"
+
+
+class Planner:
+    """Opens planning clients, as `open_client` opens real ones."""
+
+    def __init__(self, cache: Cache, answers: int) -> None:
+        self.cache = cache
+        self.answers = answers
+        """Explanations in one answer of the explainer."""
+        self.steps: list[PlannedStep] = []
+
+    @contextmanager
+    def open(self, name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
+        """A planning client for one step."""
+        count = counter(model)
+        plan = PlannedStep(stage, name, counted=count.described)
+        self.steps.append(plan)
+        client = PlanningClient(plan, model, self.cache, count, self.answers if stage == "explain" else 0)
+        yield client
+        self.finish(plan, model)
+        if client.placeholders:
+            plan.notes.append(
+                f"{client.placeholders} explanations do not exist yet: later steps are counted with stand-ins of typical length"
+            )
+
+    def finish(self, plan: PlannedStep, model: ModelParams) -> None:
+        """Price and time of the whole step."""
+        if model.provider == "openai" and environment.flag("BATCH"):
+            plan.usd *= BATCH_PRICE
+            plan.usd_likely *= BATCH_PRICE
+            plan.notes.append("through the batch API: half the price, an answer within a day")
+            return
+        found = self.cache.run(
+            f"SELECT seconds FROM replies WHERE model = ? AND seconds > 0 ORDER BY rowid DESC LIMIT {RECENT}", [plan.model]
+        )
+        at_once = environment.concurrency() if model.provider == "openai" else 1
+        missing = plan.requests - plan.cached
+        if not missing:
+            plan.seconds = 0.0
+        elif found:
+            plan.seconds = missing * statistics.median(seconds for (seconds,) in found) / min(at_once, missing)

@@ -1,0 +1,1 @@
+"""What phrases say of tokens: the bank, quoted words, profiles."""

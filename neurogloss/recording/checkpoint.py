@@ -1,0 +1,73 @@
+"""Half-finished work on disk: kept as the run goes, taken up again after a kill, never mixed up between runs."""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurogloss.artifacts.files import written
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 120.0
+"""A save costs seconds where there are many neurons; at most so much work is lost with a killed run."""
+
+
+def run_key(facts: Mapping[str, Any]) -> str:
+    """Name of a run: equal for equal facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass
+class Scratch:
+    """The folder of one run."""
+
+    folder: Path
+    key: str
+    saved: float = field(default_factory=time.monotonic)
+
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return time.monotonic() - self.saved >= SECONDS
+
+    def save(self, name: str, arrays: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> None:
+        """Keep arrays under `name` in place of what was kept there; at any moment one of the two is whole."""
+        earlier = self.kept(name)
+        number = 1 + (int(earlier[-1].suffix[1:]) if earlier else 0)
+        with written(self.folder / f"{name}.{number:06d}") as temporary:
+            temporary.mkdir()
+            for label, array in arrays.items():
+                np.save(temporary / f"{label}.npy", array, allow_pickle=False)
+            sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+            note = {"key": self.key, "sizes": sizes, "progress": dict(progress)}
+            (temporary / "note.json").write_text(json.dumps(note), encoding="utf-8")
+        for folder in earlier:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.saved = time.monotonic()
+
+    def kept(self, name: str) -> list[Path]:
+        """Folders kept under `name`, the latest last."""
+        return sorted(self.folder.glob(f"{name}.[0-9]*"))
+
+    def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and progress kept last under `name`; None, with a line in the log, where they are cut short or of another run."""
+        for folder in reversed(self.kept(name)):
+            try:
+                note = json.loads((folder / "note.json").read_text(encoding="utf-8"))
+                if note["key"] == self.key and all((folder / file).stat().st_size == size for file, size in note["sizes"].items()):
+                    return {Path(file).stem: np.load(folder / file, allow_pickle=False) for file in note["sizes"]}, note["progress"]
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                pass
+            logger.warning("%s is cut short or of another run; it is ignored", folder)
+        return None
+
+    def remove(self) -> None:
+        """The run is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,182 @@
+"""record: run the subject over the corpus; keep each neuron's strongest and some random excerpts."""
+
+import hashlib
+import logging
+import platform
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from neurogloss.artifacts.recordings import Recordings, Slots, assign_splits, read_recordings, write_recordings
+from neurogloss.config.environment import memory_mb, repository, threads
+from neurogloss.config.params import CorpusParams, Params, RecordParams, SubjectParams
+from neurogloss.corpus.documents import read_documents
+from neurogloss.corpus.windows import Excerpts, draw_excerpts
+from neurogloss.memory import give_back_freed_memory
+from neurogloss.parallel import ordered_parallel_map
+from neurogloss.recording.assembly import Assembly
+from neurogloss.recording.checkpoint import Scratch, run_key
+from neurogloss.recording.finish import LayerResult, finish
+from neurogloss.recording.layer import LayerState
+from neurogloss.recording.layers import LayerPlan, TokenTable, excerpt_rng, frequent_tokens, plan_layers
+from neurogloss.recording.stream import Job, empty_states, held, stream, streams
+from neurogloss.subject.device import device
+from neurogloss.subject.model import Subject, load_subject
+from neurogloss.subject.sources import resolve
+
+logger = logging.getLogger(__name__)
+
+CODE = 3
+"""Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
+
+
+def record(params: Params, out: Path) -> Recordings:
+    """Record the neurons that the params name, write the recordings to the folder `out`, and open them.
+
+    Activations are in the subject's own unit, float16 (neuron, slot, token). Half-finished work lies in `.cache/record/` of the
+    repository and is resumed by the next run of the same params. Raises UserError where subject, corpus and params do not fit together.
+    """
+    subject = load_subject(params.subject)
+    excerpts, counts = read_excerpts(params.corpus, params.record, subject)
+    scratch = open_scratch(params.subject, params.record, excerpts)
+    found = record_excerpts(subject, excerpts, params.record, scratch)
+    found.about.update(about(params.subject, params.corpus, subject, counts))
+    write_recordings(out, found)
+    scratch.remove()
+    logger.info("recorded %s neurons of %s layers on %s excerpts", len(found), len(set(found.layers.tolist())), len(excerpts.starts))
+    return read_recordings(out)
+
+
+def record_excerpts(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch) -> Recordings:
+    """Neurons sorted by layer and index; the large arrays stay in the scratch folder."""
+    plans = plan_layers(params, subject.widths)
+    slots = assign_splits(params.top, params.random, params.per_split)
+    table = frequent_tokens(excerpts.tokens, params.table_tokens)
+    assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
+    room = int(memory_mb() * 1e6 - streams(subject.widths) * held(subject.widths))
+    for group in passes(plans, params, len(table.tokens), room):
+        if all(plan.layer in assembly.finished for plan in group):
+            continue
+        job = Job(subject.loader, excerpts.tokens, group, table, params.top)
+        give_back_freed_memory()
+        states = empty_states(job)
+        stream(subject, job, states, scratch)
+        left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
+        del states
+        for layer, result in finished(left, slots, excerpts.tokens, table):
+            assembly.add(layer, result)
+    statistics = assembly.statistics()
+    return Recordings(
+        layers=statistics["layer"].to_numpy(),
+        indices=statistics["neuron"].to_numpy(),
+        statistics=statistics,
+        peaks=statistics["peak"].to_numpy(zero_copy_only=False).astype(np.float64),
+        slots=slots,
+        corpus=excerpts.tokens,
+        documents=pa.table({"document": excerpts.documents, "start": excerpts.starts}),
+        vocabulary=subject.vocabulary,
+        excerpts=assembly.array("excerpts"),
+        activations=assembly.array("activations"),
+        table_tokens=table.tokens,
+        table_counts=table.counts,
+        token_means=assembly.array("token_means"),
+        about={"clipped_activations": assembly.clipped, "tokens_seen": int(excerpts.tokens.size)},
+    )
+
+
+def finished(
+    left: list[tuple[LayerPlan, LayerState]], slots: Slots, tokens: np.ndarray, table: TokenTable
+) -> Iterator[tuple[int, LayerResult]]:
+    """The result of each layer; the next ones are worked on while one is written. `left` is emptied."""
+
+    def result(pair: tuple[LayerPlan, LayerState]) -> tuple[int, LayerResult]:
+        return pair[0].layer, finish(*pair, slots, tokens, table)
+
+    return ordered_parallel_map(result, (left.pop(0) for _ in range(len(left))), threads())
+
+
+def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int, room: int) -> list[Sequence[LayerPlan]]:
+    """Layers that are recorded together: no more passes than their states need in so many bytes, as even as can be.
+
+    Even ones need the least memory, and those before the last end early in the model. The result is the same however layers are grouped.
+    """
+    each = (params.top + params.random) * (2 * params.tokens + 12) + 8 * entries + 100
+    needed = [len(plan.neurons) * each for plan in plans]
+    runs = split(needed, room)
+    limits = sorted({sum(needed[start:stop]) for stop in range(len(needed) + 1) for start in range(stop)})
+    even = limits[bisect_left(limits, -len(runs), key=lambda limit: -len(split(needed, limit)))]
+    if len(runs) > 1:
+        logger.info("recording in %s passes, because NEUROGLOSS_MEMORY_MB is %s", len(runs), memory_mb())
+    return [plans[run.start : run.stop] for run in split(needed, even)]
+
+
+def split(needed: Sequence[int], limit: int) -> list[range]:
+    """Neighbours that need no more than the limit together, or are alone.
+
+    >>> split([3, 2, 2, 9, 1], 5)
+    [range(0, 2), range(2, 3), range(3, 4), range(4, 5)]
+    """
+    runs, used = [range(0)], 0
+    for place, more in enumerate(needed):
+        if runs[-1] and used + more > limit:
+            runs.append(range(place, place))
+            used = 0
+        runs[-1] = range(runs[-1].start, place + 1)
+        used += more
+    return runs
+
+
+def read_excerpts(corpus: CorpusParams, params: RecordParams, subject: Subject) -> tuple[Excerpts, Counter[str]]:
+    """Draw the excerpts; the counts say what the corpus held and what was left out."""
+    counts: Counter[str] = Counter()
+    documents = read_documents(corpus, counts)
+    excerpts = draw_excerpts(documents, subject.encode, params.excerpts, params.tokens, excerpt_rng(params.seed), counts)
+    left_out = {key: counts[key] for key in ("malformed", "skipped", "too_short") if counts[key]}
+    logger.info("drew %s excerpts from %s documents; left out: %s", params.excerpts, counts["documents"], left_out or "nothing")
+    return excerpts, counts
+
+
+def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpts) -> Scratch:
+    """The folder of half-finished work of exactly this run."""
+    key = run_key(
+        {
+            "code": CODE,
+            "subject": subject.model_dump(),
+            "weights": fingerprint(subject),
+            "record": params.model_dump(),
+            "tokens": hashlib.sha256(excerpts.tokens.tobytes()).hexdigest(),
+            "machine": [device(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
+        }
+    )
+    return Scratch(repository() / ".cache" / "record" / key, key)
+
+
+def fingerprint(params: SubjectParams) -> list[list[Any]]:
+    """Name, size and time of the files of the model."""
+    path = resolve(params.model, params.revision, params.sha256)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts: Counter[str]) -> dict[str, Any]:
+    """What a reader of the recordings wants to know of their origin; nothing of the machine."""
+    return {
+        "subject": subject.model_dump(),
+        "architecture": loaded.model.config.model_type,
+        "first_site": loaded.sites[0],
+        "widths": list(loaded.widths),
+        "bos": loaded.bos,
+        "corpus": corpus.model_dump(),
+        "documents": counts["documents"],
+        "documents_malformed": counts["malformed"],
+        "documents_skipped": counts["skipped"],
+        "documents_too_short": counts["too_short"],
+        "corpus_tokens": counts["tokens"],
+        "corpus_windows": counts["windows"],
+    }

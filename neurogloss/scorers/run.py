@@ -1,0 +1,137 @@
+"""score: compare each simulation with its recording."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+from tqdm import tqdm
+
+from neurogloss.artifacts.explanations import Explanations
+from neurogloss.artifacts.files import write_json
+from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Split
+from neurogloss.artifacts.scores import SCORES
+from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.environment import threads
+from neurogloss.config.params import ScoreParams
+from neurogloss.errors import UserError
+from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
+from neurogloss.scorers.control import pairings, partners
+from neurogloss.scorers.summary import rounded, summary
+from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv
+from neurogloss.scorers.token_table import token_table_levels
+
+logger = logging.getLogger(__name__)
+BLOCK = 512
+"""Neurons at a time: about 10 MB for ten excerpts of 64 tokens."""
+DIGITS = 9
+"""Decimals kept: what is beyond differs between processors."""
+
+
+def score(recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams) -> pa.Table:
+    """The columns of `neurogloss.artifacts.scores.SCORES`, one row per recorded neuron, in the order of the recordings.
+
+    Raises UserError where the three are of different neurons, or lack the excerpts of a split.
+    """
+    check_same_neurons(recordings, explanations, "explanations")
+    check_same_neurons(recordings, simulations, "simulations")
+    where = layout(recordings, simulations, Split.SCORE)
+    enough = usable(np.asarray(simulations.status), where, params.min_excerpts_share).any(axis=1) & ~recordings.silent
+    block = ScoreInputs(
+        recordings=recordings,
+        simulations=simulations,
+        score=where,
+        calibrate=layout(recordings, simulations, Split.CALIBRATE),
+        enough=params.min_excerpts_share,
+        partners=partners(recordings.layers, enough, params.controls, params.seed),
+        pairings=pairings(len(recordings), len(where.slots), params.seed),
+        draws=params.bootstrap,
+        seed=params.seed,
+    )
+
+    def part(start: int) -> dict[str, np.ndarray]:
+        rows = np.arange(start, min(start + BLOCK, len(recordings)))
+        return scores_of(block, rows, token_table_levels(recordings, rows, where.slots))
+
+    parts = []
+    bar = tqdm(total=len(recordings), desc="score", unit="neuron", unit_scale=True, disable=None)
+    with bar, ThreadPoolExecutor(threads()) as pool:
+        for found in pool.map(part, range(0, len(recordings), BLOCK)):
+            parts.append(found)
+            bar.update(len(found["excerpts"]))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
+    logger.info("scored %s of %s neurons", why.count(Status.OK), len(why))
+    return table(recordings, why, columns)
+
+
+def same_document_share(recordings: Recordings) -> float | None:
+    """Share of score excerpts from a document that gave the neuron other excerpts to learn from: held out is text, not topics."""
+    documents = np.unique(np.array(recordings.documents["document"].to_pylist(), dtype=object).astype(str), return_inverse=True)[1]
+    held_out = recordings.slots.where(Split.SCORE)
+    others = recordings.slots.where(*OPEN_SPLITS)
+    shared = 0
+    for start in range(0, len(recordings), BLOCK):
+        known = documents[recordings.excerpts[start : start + BLOCK]]
+        shared += int((known[:, held_out, None] == known[:, None, others]).any(axis=2).sum())
+    total = len(recordings) * len(held_out)
+    return rounded(shared / total) if total else None
+
+
+def write_metrics(folder: Path, scores: pa.Table, recordings: Recordings, explanations: Explanations, params: ScoreParams) -> None:
+    """Write the numbers and curves to commit: score.json, histogram.csv, by_layer.csv, quantiles.csv, examples.csv."""
+    about = summary(scores, len(recordings.slots.where(Split.SCORE)), params)
+    about["excerpts"]["same_document_share"] = same_document_share(recordings)
+    write_json(folder / "score.json", about)
+    write_csv(folder / "histogram.csv", histogram(scores, params.bins))
+    write_csv(folder / "by_layer.csv", by_layer(scores, params))
+    write_csv(folder / "quantiles.csv", quantile_table(scores))
+    write_csv(folder / "examples.csv", examples(scores, explanations.texts), EXAMPLE)
+
+
+def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:
+    """Raise UserError unless both are about the same neurons in the same order."""
+    if not len(recordings):
+        raise UserError("the recordings hold no neuron; check record.layers and record.neurons and run `dvc repro`")
+    if not (np.array_equal(recordings.layers, other.layers) and np.array_equal(recordings.indices, other.indices)):
+        raise UserError(f"the {what} are of other neurons than the recordings; run `dvc repro`")
+
+
+def statuses(
+    recordings: Recordings,
+    explanations: Explanations,
+    simulations: Simulations,
+    places: Int[np.ndarray, " excerpt"],
+    enough: np.ndarray,
+    found: np.ndarray,
+) -> list[Status]:
+    """Why each neuron has no score, or OK: silent, constant, else what its explanation or most of its missing simulations suffer from."""
+    codes = np.asarray(simulations.status[:, places])
+    failures = np.stack([(codes == code).sum(axis=1) for code in range(len(CODES))], axis=1)
+    failures[:, CODES.index(Status.OK)] = 0
+    commonest = failures.argmax(axis=1)
+    rows = []
+    for row, explained in enumerate(explanations.statuses):
+        if recordings.silent[row]:
+            rows.append(Status.SILENT)
+        elif enough[row]:
+            rows.append(Status.CONSTANT if np.isnan(found[row]) else Status.OK)
+        else:
+            rows.append(CODES[commonest[row]] if explained is Status.OK else explained)
+    return rows
+
+
+def table(recordings: Recordings, why: list[Status], columns: dict[str, np.ndarray]) -> pa.Table:
+    """The rows as a table; NaN becomes null."""
+    values: dict[str, Any] = {
+        "layer": recordings.layers,
+        "neuron": recordings.indices,
+        "status": [str(status) for status in why],
+    }
+    for name, column in columns.items():
+        values[name] = pa.array(column if name == "excerpts" else np.round(column, DIGITS), SCORES.field(name).type, from_pandas=True)
+    return pa.table(values, schema=SCORES)

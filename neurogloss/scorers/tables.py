@@ -1,0 +1,99 @@
+"""Curves to commit: how scores, baseline and control are distributed, over neurons and over layers. Small CSV files."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from neurogloss.artifacts.files import written
+from neurogloss.artifacts.recordings import name
+from neurogloss.config.params import ScoreParams
+from neurogloss.scorers.intervals import mean_intervals
+from neurogloss.scorers.summary import numbers, rounded, scored_rows
+
+SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "control"}
+"""Column of the curves -> column of the scores."""
+
+QUOTED = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
+"""Shares of the scored neurons that score higher than the one quoted."""
+EXAMPLE = ("neuron", "explanation", "score", "baseline")
+Row = dict[str, float | int | str | None]
+
+
+def histogram(scores: pa.Table, bins: int) -> list[Row]:
+    """Share and number of scored neurons in each of `bins` equal bins over [-1, 1]; `bin` is the middle. The last bin holds 1."""
+    scored = scored_rows(scores)
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+    rows: list[Row] = [{"bin": rounded(middle)} for middle in (edges[:-1] + edges[1:]) / 2]
+    counts = {name: np.histogram(present(scored, column), edges)[0] for name, column in SERIES.items()}
+    for place, row in enumerate(rows):
+        row.update({name: rounded(count[place] / max(1, count.sum())) for name, count in counts.items()})
+        row.update({f"{name}_neurons": int(count[place]) for name, count in counts.items()})
+    return rows
+
+
+def examples(scores: pa.Table, texts: Sequence[str | None]) -> list[Row]:
+    """Neurons at fixed percentiles of the score, best first, with their explanations: a fair sample to quote. `texts` go with the rows."""
+    found = np.array([np.nan if score is None else score for score in scores["top_and_random"].to_pylist()], dtype=float)
+    order = np.flatnonzero(~np.isnan(found))[np.argsort(-found[~np.isnan(found)], kind="stable")]
+    places = dict.fromkeys(round(share * (len(order) - 1)) for share in QUOTED) if len(order) else {}
+    rows = [scores.slice(int(order[place]), 1).to_pylist()[0] | {"explanation": texts[int(order[place])]} for place in places]
+    return [
+        {"neuron": name(row["layer"], row["neuron"]), "explanation": row["explanation"]}
+        | {key: None if row[column] is None else rounded(row[column]) for key, column in SERIES.items() if key != "control"}
+        for row in rows
+    ]
+
+
+def quantile_table(scores: pa.Table) -> list[Row]:
+    """The percentiles 0 to 100 over the scored neurons; None where there are none."""
+    scored = scored_rows(scores)
+    columns = {name: present(scored, column) for name, column in SERIES.items()}
+    return [
+        {"percentile": percentile, **{name: rounded(np.percentile(v, percentile)) if len(v) else None for name, v in columns.items()}}
+        for percentile in range(101)
+    ]
+
+
+def by_layer(scores: pa.Table, params: ScoreParams) -> list[Row]:
+    """One row per layer: neurons, how many have a score, their mean with a bootstrap interval within the layer, and the references."""
+    scored = scored_rows(scores)
+    layers, scored_layers = scores["layer"].to_numpy(), scored["layer"].to_numpy()
+    values = np.stack([numbers(scored, column) for column in SERIES.values()], axis=1)
+    rows: list[Row] = []
+    for layer in np.unique(layers):
+        here = values[scored_layers == layer]
+        interval = mean_intervals(here[:, :1], params.bootstrap, params.seed)[0]
+        means = [rounded(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in here.T]
+        rows.append(
+            {
+                "layer": int(layer),
+                "neurons": int((layers == layer).sum()),
+                "scored": len(here),
+                "mean": means[0],
+                "ci_low": rounded(interval.low) if interval else None,
+                "ci_high": rounded(interval.high) if interval else None,
+                "baseline": means[1],
+                "control": means[2],
+            }
+        )
+    return rows
+
+
+def present(scored: pa.Table, column: str) -> np.ndarray:
+    """The numbers of a column, without those that are missing."""
+    values = numbers(scored, column)
+    return np.asarray(values[~np.isnan(values)])
+
+
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ()) -> None:
+    """Write rows of equal keys, which `columns` names where there may be no row; an empty cell is None."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=columns or list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with written(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

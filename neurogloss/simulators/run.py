@@ -1,0 +1,84 @@
+"""simulate: predict a level for every token of the calibrate and score excerpts, from the explanation alone."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from neurogloss.artifacts.explanations import Explanations
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.status import CODES, Status, too_many
+from neurogloss.config.params import ModelParams, Params
+from neurogloss.config.prompts import AllAtOncePrompt, GeneratedPrompt, OneAtATimePrompt
+from neurogloss.errors import UserError
+from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.llm.request import Client
+from neurogloss.phrases.levels import open_phrase_levels
+from neurogloss.simulators import all_at_once, generated, one_at_a_time, vocabulary
+from neurogloss.simulators.result import SimulatedLevels
+
+Simulate = Callable[[np.ndarray, np.ndarray, Sequence[str | None]], SimulatedLevels]
+"""(rows of the recordings, slots, explanations) -> levels and statuses."""
+
+
+def simulate(recordings: Recordings, explanations: Explanations, params: Params, opened: OpenClient = open_client) -> Simulations:
+    """Levels 0..10 for the calibrate and score excerpts of every neuron, in the order of the recordings.
+
+    A neuron without an explanation keeps the explanation's status. `opened` gives the client of a language model.
+    Raises UserError where recordings and explanations are of different neurons, or more failed than `simulate.max_failed_share` allows.
+    """
+    if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
+        raise UserError("recordings and explanations are of different neurons; run `dvc repro`")
+    slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
+    with open_simulator(recordings, params, "simulate", opened) as simulator:
+        found = simulator(np.arange(len(recordings)), slots, explanations.texts)
+    for row, status in enumerate(explanations.statuses):
+        if status is not Status.OK:
+            found.status[row] = CODES.index(status)
+    simulations = Simulations(params.simulate.method, recordings.layers, recordings.indices, slots, found.levels, found.status)
+    check_failures(simulations, params.simulate.max_failed_share)
+    return simulations
+
+
+def check_failures(simulations: Simulations, allowed: float) -> None:
+    """UserError where more simulations failed than the params allow; what no explanation was found for does not count here."""
+    excused = [CODES.index(status) for status in (Status.SILENT, Status.NO_EXPLANATION)]
+    tried = simulations.status[~np.isin(simulations.status, excused)]
+    failed: Counter[Status] = Counter(CODES[code] for code in tried if CODES[code] is not Status.OK)
+    if message := too_many(failed, tried.size, "simulations", "simulate", allowed):
+        raise UserError(message)
+
+
+@contextmanager
+def open_simulator(recordings: Recordings, params: Params, stage: str, opened: OpenClient = open_client) -> Iterator[Simulate]:
+    """The simulator that the params name, as a function; models and connections close with the block."""
+    chosen = params.simulate
+    if chosen.method == "vocabulary":
+        yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
+    else:
+        model = params.model(chosen.model, "simulate.model")
+        with opened(chosen.model, model, stage) as client:
+            yield partial(asking, recordings, params, model, client)
+
+
+def asking(
+    recordings: Recordings,
+    params: Params,
+    model: ModelParams,
+    client: Client,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    texts: Sequence[str | None],
+) -> SimulatedLevels:
+    """A simulator that asks a language model, in the layout of its prompt."""
+    prompt = params.prompts.simulate[params.simulate.prompt]
+    if isinstance(prompt, AllAtOncePrompt):
+        return all_at_once.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    if isinstance(prompt, GeneratedPrompt):
+        return generated.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    if isinstance(prompt, OneAtATimePrompt):
+        return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    raise UserError(f"simulate.prompt: {params.simulate.prompt!r} has layout {prompt.layout}; choose one that fits simulate.method")

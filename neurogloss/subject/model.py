@@ -1,0 +1,165 @@
+"""The model under study: weights, tokenizer, neuron sites, and a forward pass that shows the activations of each layer."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neurogloss.config.environment import threads
+from neurogloss.config.params import SubjectParams
+from neurogloss.errors import UserError
+from neurogloss.memory import keep_freed_memory
+from neurogloss.subject.device import device
+from neurogloss.subject.sites import find_sites, width
+from neurogloss.subject.sources import resolve
+from neurogloss.subject.token_bytes import token_bytes
+
+logger = logging.getLogger(__name__)
+
+Visit = Callable[[int, Float[Tensor, "excerpt token neuron"]], None]
+"""Called once per layer with the layer's activations; they are valid during the call only."""
+
+
+activation_callback: ContextVar[Visit | None] = ContextVar("onlooker", default=None)
+"""What this thread's forward pass hands the inputs of the sites to; other threads may run the same model at the same time."""
+
+
+class DeepestLayerSeen(Exception):  # noqa: N818  # not an error: it ends a forward pass where nothing below is asked for
+    """Raised at the deepest recorded layer, so that nothing after it is computed."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A causal language model in eval mode; its sites are hooked once, when this is made."""
+
+    model: Any
+    tokenizer: Any
+    vocabulary: list[bytes]
+    """Bytes of each token id."""
+    sites: tuple[str, ...]
+    """Module path of each layer's MLP output projection."""
+    widths: tuple[int, ...]
+    """Neurons of each layer."""
+    loader: "Callable[[], Subject]"
+    """Loads the same subject in another process; equal loaders load equal subjects."""
+
+    def __post_init__(self) -> None:
+        """Hook the sites."""
+        for layer, site in enumerate(self.sites):
+            self.model.get_submodule(site).register_forward_pre_hook(hook(layer))
+
+    @property
+    def bos(self) -> int | None:
+        """The token fed before each excerpt, where the tokenizer has one."""
+        found = self.tokenizer.bos_token_id
+        return None if found is None else int(found)
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, no special tokens added."""
+        return [list(ids) for ids in self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
+        """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
+
+        Threads may do so side by side.
+        A BOS token is fed before each excerpt where there is one; its activations are left out.
+        Neither the head nor anything after the deepest of the layers is computed.
+        """
+        batch, first = len(tokens), 0
+        if self.bos is not None:
+            tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype), tokens], dim=1), 1
+        wanted, deepest = frozenset(layers), max(layers)
+
+        def show(layer: int, inputs: Tensor) -> None:
+            if layer in wanted:
+                visit(layer, inputs.reshape(batch, -1, self.widths[layer])[:, first:])  # OPT flattens excerpt and token.
+            if layer == deepest:
+                raise DeepestLayerSeen
+
+        before = activation_callback.set(show)
+        try:
+            with torch.inference_mode():
+                self.model.base_model(input_ids=tokens.to(self.model.device), use_cache=False)
+        except DeepestLayerSeen:
+            return
+        finally:
+            activation_callback.reset(before)
+        raise UserError(f"{self.sites[deepest]} is never run in a forward pass; correct subject.site")
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How a subject is loaded; small and comparable, so that a worker can keep what it has loaded."""
+
+    params: SubjectParams
+
+    def __call__(self) -> Subject:
+        """Load it."""
+        return load_subject(self.params)
+
+
+def load_subject(params: SubjectParams) -> Subject:
+    """Load the model in eval mode on this machine's device; UserError where it cannot be one."""
+    path = resolve(params.model, params.revision, params.sha256)
+    torch.set_num_threads(threads())
+    keep_freed_memory()
+    model, tokenizer = load_model(path, params.model, params.dtype)
+    sites = tuple(find_sites(model, params.site))
+    widths = tuple(width(model.get_submodule(site), site) for site in sites)
+    model = model.to(device()).eval().requires_grad_(False)
+    return Subject(model, tokenizer, token_bytes(tokenizer), sites, widths, Loader(params))
+
+
+def hook(layer: int) -> Callable[[Any, Any], None]:
+    """Shows a layer's input to whoever looks on in this thread."""
+
+    def show(_: Any, inputs: Any) -> None:
+        visit = activation_callback.get()
+        if visit is not None:
+            visit(layer, inputs[0])
+
+    return show
+
+
+def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
+    """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code.
+
+    `setting` is the param that names it, for messages.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    place, options = source_options(path, source)
+    logger.info("loading %s", source)
+    try:
+        config = AutoConfig.from_pretrained(place, **options)
+        if type(config) not in AutoModelForCausalLM._model_mapping:
+            raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another {setting}")
+        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        options = {**options, "dtype": getattr(torch, dtype), "use_safetensors": True, "output_loading_info": True}
+        model, report = AutoModelForCausalLM.from_pretrained(place, config=config, **options)  # Else it reads the file once more.
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
+    if report["missing_keys"]:  # transformers would fill them with random numbers.
+        missing = sorted(report["missing_keys"])
+        raise UserError(f"{source} lacks {len(missing)} weights, such as {missing[0]}; it is damaged or not the model its config names")
+    return model, tokenizer
+
+
+def source_options(path: Path, source: str) -> tuple[str, dict[str, Any]]:
+    """What transformers wants to be told about a path."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    if path.is_dir():
+        if not any(path.glob("*.safetensors")):
+            raise UserError(f"{source} holds no .safetensors weights (pickled weights are not read); convert it or name another model")
+        return str(path), options
+    if path.suffix != ".gguf":
+        raise UserError(f"{source} is a {path.suffix or 'nameless'} file, expected a folder with safetensors or a .gguf file")
+    return str(path.parent), {**options, "gguf_file": path.name}

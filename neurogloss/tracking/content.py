@@ -1,0 +1,236 @@
+"""What a run says: params, tags, numbers and the table of neurons, as plain values; nothing here knows MLflow."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+
+from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import name as neuron_name
+from neurogloss.artifacts.scores import read_scores
+from neurogloss.comparison.lock import Lock, flat
+from neurogloss.comparison.result import Result
+from neurogloss.tracking.store import LOCK_KEY, MISSING
+
+VALUE_LIMIT = 5000
+"""Characters; MLflow cuts a param's value at 6,000 and a tag's at 8,000 without a word."""
+NAME_LIMIT = 200
+"""Characters of a run's name."""
+SHOWN_CHANGES = 3
+"""Changed params that stand in a run's name."""
+TABLE_ROWS = 300
+"""More than that the comparison view cannot show."""
+PLOTS = {"histogram": "histogram.csv", "quantile": "quantiles.csv", "layer": "by_layer.csv"}
+"""Prefix of the step metric -> plot file; its first column is the step."""
+HEADLINE = {
+    "score": "top_and_random.mean",
+    "score_baseline": "baseline.token_table.mean",
+    "score_ci_high": "top_and_random.ci_high",
+    "score_ci_low": "top_and_random.ci_low",
+    "score_control": "control.mean",
+    "score_median": "top_and_random.median",
+    "score_random_only": "random_only.mean",
+    "scored": "scored",
+    "share_at_least_0.5": "share_at_least.0.5",
+}
+"""Name under `headline/` -> place in metrics/score.json. The chart view orders sections and charts by name: this comes before histogram."""
+COUNTS = ("neurons", "scored")
+"""Ends of the names of columns that are counts; beside shares and means their curves would only flatten the others."""
+
+
+class Readable(yaml.SafeDumper):
+    """YAML with texts of several lines as blocks."""
+
+
+Readable.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
+STYLE: dict[str, Any] = {"Dumper": Readable, "allow_unicode": True, "sort_keys": False, "width": 10**9}
+
+
+class Step(NamedTuple):
+    """One point of a curve."""
+
+    name: str
+    value: float
+    step: int
+
+
+class Prompt(NamedTuple):
+    """A text of params.yaml that the result was made with."""
+
+    name: str
+    """`explain.pairs`"""
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Tells texts apart."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def run_params(lock: Lock) -> dict[str, str]:
+    """Every param of every stage under its dotted name, prompt texts left out: they go to the registry.
+
+    Two stages that ran with different values of one param keep both, the second under `STAGE/NAME`.
+    """
+    found: dict[str, str] = {}
+    for stage, entry in lock.stages.items():
+        for name, value in flat({k: v for k, v in entry.params.items() if not k.startswith("prompts.")}).items():
+            key, text = clean_key(name), cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+            if found.get(key, text) != text:
+                key = clean_key(f"{stage}/{name}")
+            found[key] = text
+    for stage in ("explain", "simulate"):
+        model = found.get(f"{stage}.model")
+        if model and f"models.{model}.name" in found:
+            found[f"{stage}.model_name"] = found[f"models.{model}.name"]
+    return found
+
+
+def prompts(lock: Lock) -> list[Prompt]:
+    """The prompt texts the stages declare, sorted by name; a prompt of several parts is their YAML."""
+    found = {}
+    for entry in lock.stages.values():
+        for key, value in entry.params.items():
+            if key.startswith("prompts.") and value:
+                found[key.removeprefix("prompts.")] = value if isinstance(value, str) else yaml.dump(value, **STYLE)
+    return [Prompt(re.sub(r"[^A-Za-z0-9._-]", "_", name), found[name]) for name in sorted(found)]
+
+
+def run_tags(result: Result) -> dict[str, str]:
+    """Where the result comes from, and the MD5 of each output."""
+    origin = result.origin
+    tags = {
+        LOCK_KEY: result.lock.key,
+        "dvc.code": result.lock.code,
+        "dvc.exp_name": origin.experiment,
+        "dvc.baseline_rev": origin.baseline,
+        "git.commit": origin.commit,
+        "mlflow.source.git.commit": origin.commit,
+        "git.dirty": "true" if origin.changed else "false",
+        "git.changed": cut(", ".join(origin.changed)),
+        "mlflow.source.name": "dvc.yaml",
+        "mlflow.source.type": "PROJECT",
+        MISSING: cut(", ".join(result.missing)),
+        "metrics.undefined": cut(", ".join(name for name, value in flat(result.metrics_json()).items() if value is None)),
+    }
+    tags.update({clean_key(f"dvc.md5.{path}"): md5 for path, md5 in result.lock.outs.items()})
+    return {key: value for key, value in tags.items() if value}
+
+
+def run_name(result: Result) -> str:
+    """What tells a run from its neighbours: the experiment's name, else what was done, and which params were changed."""
+    origin = result.origin
+    name = origin.experiment
+    if not name:
+        params = run_params(result.lock)
+        method = params.get("explain.method", "explain")
+        if method == "pairs":
+            method += f" {params.get('explain.prompt', '')}"
+        name = f"{method}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
+    more = len(origin.changes) - SHOWN_CHANGES
+    changes = [*origin.changes[:SHOWN_CHANGES], *([f"{more} more"] if more > 0 else [])]
+    text = name + (f": {', '.join(changes)}" if changes else "")
+    return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
+
+
+def description(result: Result) -> str:
+    """The first thing on the run's page: the score with its interval, the baseline and the control."""
+    metrics = flat(result.metrics_json())
+
+    def number(name: str) -> str:
+        value = metrics.get(name)
+        return f"{value:.3f}" if isinstance(value, int | float) else "undefined"
+
+    return (
+        f"**Score {number('top_and_random.mean')}** "
+        f"[{number('top_and_random.ci_low')}, {number('top_and_random.ci_high')}] on top and random excerpts, "
+        f"baseline (token table) {number('baseline.token_table.mean')}, control {number('control.mean')}; "
+        f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored."
+    )
+
+
+def scalars(result: Result) -> dict[str, float]:
+    """The numbers of metrics/score.json that are defined: each as `summary/` and its place there, the foremost as `headline/`."""
+    numbers = {name: finite(value) for name, value in flat(result.metrics_json()).items()}
+    found = {f"headline/{name}": numbers.get(place) for name, place in HEADLINE.items()}
+    found |= {f"summary/{name}": number for name, number in numbers.items()}
+    return {clean_key(name): number for name, number in found.items() if number is not None}
+
+
+def steps(result: Result) -> Iterator[Step]:
+    """The plot files as curves that the chart view lays over each other: step = bin, percentile or layer."""
+    for prefix, file in PLOTS.items():
+        for index, row in enumerate(result.metrics_csv(file)):
+            columns = list(row)
+            first = finite(row[columns[0]])
+            step = int(first) if first is not None and prefix != "histogram" else index
+            for column in columns[1:]:
+                value = finite(row[column])
+                if value is not None and not column.endswith(COUNTS):
+                    yield Step(clean_key(f"{prefix}/{column}"), value, step)
+
+
+def neuron_table(result: Result) -> dict[str, list[Any]] | None:
+    """neuron, explanation, score, layer: in this order the comparison view lays runs side by side.
+
+    At most TABLE_ROWS, evenly spaced over layers and neurons, not by score: so every run on the same recordings
+    shows the same neurons. None where the files are not at hand.
+    """
+    files = result.path(result.paths.scores), result.path(result.paths.explanations)
+    if not all(file.exists() for file in files):
+        return None
+    scores, texts = read_scores(files[0]), read_explanations(files[1])
+    explained = {(int(layer), int(index)): text for layer, index, text in zip(texts.layers, texts.indices, texts.texts, strict=True)}
+    rows = evenly(scores.num_rows, TABLE_ROWS)
+    columns = {name: scores[name].take(rows).to_pylist() for name in ("layer", "neuron", "top_and_random", "status", "control")}
+    places = list(zip(columns["layer"], columns["neuron"], strict=True))
+    return {
+        "neuron": [neuron_name(layer, index) for layer, index in places],
+        "explanation": [explained.get(place) for place in places],
+        "score": columns["top_and_random"],
+        "layer": columns["layer"],
+        "control": columns["control"],
+        "status": columns["status"],
+    }
+
+
+def evenly(count: int, limit: int) -> list[int]:
+    """At most `limit` of `count` positions, ascending and evenly spaced.
+
+    >>> evenly(3, 5), evenly(10, 4)
+    ([0, 1, 2], [0, 2, 5, 7])
+    """
+    return list(range(count)) if count <= limit else [position * count // limit for position in range(limit)]
+
+
+def finite(value: Any) -> float | None:
+    """A finite number, else None; text is read as a number."""
+    if value is None or isinstance(value, bool | list | dict):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def cut(text: str) -> str:
+    """A long text as its start and its sha256, so that two of them are never taken for one."""
+    if len(text) <= VALUE_LIMIT:
+        return text
+    return f"{text[: VALUE_LIMIT - 200]}… ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()})"
+
+
+def clean_key(name: str) -> str:
+    """A name MLflow accepts, at most 250 characters.
+
+    >>> clean_key("models.gpt@home (big).name")
+    'models.gpt_home _big_.name'
+    """
+    return re.sub(r"[^\w\-./: ]", "_", name, flags=re.ASCII)[:250]

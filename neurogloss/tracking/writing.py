@@ -1,0 +1,192 @@
+"""Writing one run, so that it is there once and whole or not at all."""
+
+import hashlib
+import json
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurogloss.comparison.lock import flat
+from neurogloss.comparison.result import Result
+from neurogloss.errors import UserError
+from neurogloss.llm.usage import read_usage
+from neurogloss.tracking.content import Prompt, description, finite, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
+from neurogloss.tracking.store import COMPLETE, LOCK_KEY, MISSING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import PromptVersion
+
+PROMPT_LIMIT = 100_000
+"""Characters that the registry takes; longer texts are in the run's files only."""
+USAGE = (("explain", "explain", "explain"), ("refine", "refine", "simulate"), ("simulate", "simulate", "simulate"))
+"""Report of what was paid, the stage that wrote it, and the section that names its model. `refine` picks the best of several."""
+BATCH = {"metrics": 1000, "params": 100, "tags": 100}
+"""So many the tracking server takes at once."""
+
+
+def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: bool) -> tuple[str, bool]:
+    """The id of the result's run, and whether it was made now.
+
+    Runs of this result that were cut short are deleted, and with `alone` (nobody else writes to the store) all that were.
+    A run that lacked files is made again when they are at hand.
+    """
+    kept = None
+    for run in runs(client, experiment, None if alone else result.lock.key):
+        tags = run.data.tags
+        whole = tags.get(COMPLETE) == "true"
+        mine = tags[LOCK_KEY] == result.lock.key
+        better = mine and bool(tags.get(MISSING)) and len(result.missing) < len(tags[MISSING].split(", "))
+        if not whole or better or (mine and kept):
+            client.delete_run(run.info.run_id)
+        elif mine:
+            kept = run.info.run_id
+    return (kept, False) if kept else (write_run(client, experiment, result), True)
+
+
+def runs(client: "MlflowClient", experiment: str, key: str | None = None) -> list[Any]:
+    """Active runs that have a key (this one), the oldest first."""
+    condition = f"tags.`{LOCK_KEY}` = '{key}'" if key else f"tags.`{LOCK_KEY}` LIKE '%'"
+    found, token = [], None
+    while True:
+        page = client.search_runs([experiment], condition, max_results=1000, order_by=["start_time ASC"], page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
+    """Write the run of a result; the tag that makes it count comes last."""
+    start = result.origin.time_ms or int(time.time() * 1000)
+    run = client.create_run(experiment, start_time=start, tags=run_tags(result), run_name=run_name(result))
+    run_id = str(run.info.run_id)
+    versions = [register(client, prompt) for prompt in prompts(result.lock)]
+    log_values(client, run_id, result, versions, start)
+    for version in versions:
+        if version is not None:
+            client.link_prompt_version_to_run(run_id, version)
+    log_recordings(client, run_id, result)
+    if result.origin.time_ms is None:  # Made just now, so the reports may be about it.
+        log_usage(client, experiment, run_id, result)
+    log_files(client, run_id, result)
+    client.set_terminated(run_id, "FINISHED", end_time=result.origin.time_ms)
+    client.set_tag(run_id, COMPLETE, "true")
+    return run_id
+
+
+def log_values(client: "MlflowClient", run_id: str, result: Result, versions: list["PromptVersion | None"], start: int) -> None:
+    """Params, numbers and curves in as few calls as the server's limits allow."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = run_params(result.lock)
+    for prompt, version in zip(prompts(result.lock), versions, strict=True):
+        stage, _, name = prompt.name.partition(".")
+        params[f"{stage}.prompt_version"] = str(version.version) if version is not None else "not registered"
+        params[f"prompts.{stage}.{name}.sha256"] = prompt.sha256
+    batches: dict[str, list[Any]] = {
+        "metrics": [Metric(name, value, start, 0) for name, value in scalars(result).items()]
+        + [Metric(step.name, step.value, start, step.step) for step in steps(result)],
+        "params": [Param(name, value) for name, value in sorted(params.items())],
+        "tags": [RunTag("mlflow.note.content", description(result))],
+    }
+    while any(batches.values()):
+        client.log_batch(run_id, **{kind: batches[kind][:most] for kind, most in BATCH.items()})
+        batches = {kind: batches[kind][most:] for kind, most in BATCH.items()}
+
+
+def register(client: "MlflowClient", prompt: Prompt) -> "PromptVersion | None":
+    """The registry's version of exactly this text, made where there is none; None for a text that is too long for it."""
+    from mlflow.exceptions import MlflowException
+
+    if len(prompt.text) > PROMPT_LIMIT:
+        return None
+    try:
+        versions = client.search_prompt_versions(prompt.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        versions = []
+    for version in versions:
+        if version.tags.get("sha256") == prompt.sha256:
+            return version
+    return client.register_prompt(prompt.name, prompt.text, commit_message="from params.yaml", tags={"sha256": prompt.sha256})
+
+
+def log_recordings(client: "MlflowClient", run_id: str, result: Result) -> None:
+    """Name the recordings as the run's dataset; DVC's MD5 is the digest, so nothing is read."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    md5 = result.lock.outs.get(result.paths.recordings)
+    if md5:
+        dataset = Dataset(
+            name="recordings",
+            digest=md5.removesuffix(".dir"),
+            source_type="dvc",
+            source=f'{{"path": "{result.paths.recordings}", "md5": "{md5}"}}',
+        )
+        client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "scoring")])])
+
+
+def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Result) -> None:
+    """Tokens and cost of the language models that were asked.
+
+    A report goes to one run only: where DVC has restored a stage, the report on disk is that of an earlier result.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    for step, stage, section in USAGE:
+        report = read_usage(step)
+        if not report or report["model"] != result.lock.stages[stage].params.get(section, {}).get("model"):
+            continue
+        tag, digest = f"usage.{step}.sha256", hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
+        if client.search_runs([experiment], f"tags.`{tag}` = '{digest}'", max_results=1):
+            continue
+        numbers = {name: finite(value) for name, value in flat(report).items() if name != "version"}
+        now = int(time.time() * 1000)
+        metrics = [Metric(f"usage/{step}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
+        client.log_batch(run_id, metrics=metrics, tags=[RunTag(tag, digest)])
+
+
+def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
+    """The table, the report, the figures, the prompts, and the small files of the result itself, so that `compare` can read a run."""
+    from neurogloss.tracking.figures import write_figures
+
+    table = neuron_table(result)
+    if table:
+        client.log_table(run_id, table, "scores.json")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_figures(result, folder / "figures")
+        write_viewer(result, folder / "report.html")
+        for prompt in prompts(result.lock):
+            put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
+        for source in (result.path(result.paths.scores), result.path(result.paths.explanations), result.path("params.yaml")):
+            if source.exists():
+                put(folder / "result" / source.name, source.read_bytes())
+        metrics = result.path(result.paths.metrics)
+        for source in sorted(metrics.glob("*.*")) if metrics.is_dir() else []:
+            put(folder / "metrics" / source.name, source.read_bytes())
+        client.log_artifacts(run_id, name)
+
+
+def write_viewer(result: Result, path: Path) -> None:
+    """The page that shows the result's neurons; MLflow opens it beside the run. None where files are missing or nothing is to be seen."""
+    from neurogloss.viewer.report import write_report
+    from neurogloss.viewer.result import Files
+
+    if any(not result.path(name).exists() for name in result.paths.data):
+        return
+    metrics = result.path(result.paths.metrics)
+    recordings, explanations, simulations, scores = (result.path(name) for name in result.paths.data)
+    files = Files(recordings, explanations, simulations, scores, metrics if metrics.is_dir() else None)
+    with suppress(UserError):
+        write_report(path, files)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

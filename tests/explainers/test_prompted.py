@@ -1,0 +1,190 @@
+"""The prompts for an explanation: what they show, what they never show, and how they are cut to fit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.status import Status
+from neurogloss.config.params import ExplainParams, ModelParams, load_params
+from neurogloss.config.prompts import AnyExplainPrompt
+from neurogloss.errors import ProviderError
+from neurogloss.explainers.prompted import explain_prompted, requests_for
+from neurogloss.explainers.token_list import strongest_tokens
+from neurogloss.llm.escape import shown
+from neurogloss.llm.request import Reply, Request, model_id
+from neurogloss.llm.scripted import Scripted
+from neurogloss.measures.levels import levels
+from tests.hostile import hostile
+from tests.snapshots import check, written_out
+
+PARAMS = load_params(Path(__file__).parent.parent.parent / "params.yaml")
+NAMES = sorted(PARAMS.prompts.explain)
+
+
+def words(text: str) -> int:
+    """A tokenizer good enough here."""
+    return len(text.replace("\t", " ").split())
+
+
+def settings(**changes: object) -> ExplainParams:
+    return PARAMS.explain.model_copy(update={"method": "pairs", **changes})
+
+
+def model(context: int = 2048) -> ModelParams:
+    return PARAMS.models["smollm2"].model_copy(update={"context": context, "provider": "scripted"})
+
+
+def asked(recordings: Recordings, prompt: AnyExplainPrompt, row: int = 0, context: int = 4096, **changes: object) -> list[Request]:
+    return requests_for(recordings, np.array([row]), prompt, settings(**changes), model(context), words)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_prompt_is_as_kept_whatever_the_tokens(name: str) -> None:
+    check(f"explain_{name}", written_out(asked(hostile(), PARAMS.prompts.explain[name])[0]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_but_the_explain_split_and_the_table_is_looked_at(name: str, recordings: Recordings) -> None:
+    others = np.concatenate([recordings.slots.where(split) for split in Split if split is not Split.EXPLAIN])
+    activations, excerpts, corpus = recordings.activations.copy(), recordings.excerpts.copy(), recordings.corpus.copy()
+    activations[:, others] = np.nan
+    excerpts[:, others] = len(corpus) - 1
+    shared = np.isin(np.arange(len(corpus)), excerpts[:, recordings.slots.where(Split.EXPLAIN)])
+    if name != "token_list":  # which counts what is left of a token outside the score split
+        corpus[~shared] = 10**6  # any use is an IndexError
+    poisoned = replace(recordings, activations=activations, excerpts=excerpts, corpus=corpus)
+    prompt = PARAMS.prompts.explain[name]
+    assert asked(poisoned, prompt) == asked(recordings, prompt)
+
+
+@pytest.mark.parametrize("name", ["pairs", "numbered"])
+def test_every_token_of_every_explain_excerpt_stands_on_a_line_with_its_level(name: str) -> None:
+    hard = hostile()
+    text = asked(hard, PARAMS.prompts.explain[name])[0].messages[-1].content
+    slots = hard.slots.where(Split.EXPLAIN)
+    scaled = levels(hard.activations[0, slots], float(hard.peaks[0]))
+    blocks = text.split("<start>\n")[1:]
+    assert len(blocks) == len(slots)
+    for place, block in enumerate(blocks):
+        lines = block.split("\n<end>\n")[0].split("\n")
+        pieces = [hard.vocabulary[token] for token in hard.tokens(0, slots)[place]]
+        assert lines == [f"{shown(piece)}\t{level}" for piece, level in zip(pieces, scaled[place], strict=True)]
+    assert scaled.max() == 10
+
+
+def test_next_token_pairs_each_level_with_the_token_that_follows(recordings: Recordings) -> None:
+    text = asked(recordings, PARAMS.prompts.explain["next_token"])[0].messages[-1].content
+    slots = recordings.slots.where(Split.EXPLAIN)
+    scaled = levels(recordings.activations[0, slots], float(recordings.peaks[0]))[0]
+    pieces = [recordings.vocabulary[token].decode() for token in recordings.tokens(0, slots)[0]]
+    first = text.split("<start>\n")[1].split("\n<end>\n")[0].split("\n")
+    assert first == [f"{piece}\t{level}" for piece, level in zip(pieces[1:], scaled[:-1], strict=True)]
+
+
+def test_the_pairs_above_zero_are_repeated_only_where_they_are_few(recordings: Recordings) -> None:
+    prompt = PARAMS.prompts.explain["pairs"]
+    never, always = (prompt.model_copy(update={"repeat_below": share}) for share in (0.0, 1.0))
+    assert "only the tokens with a level above 0" not in asked(recordings, never)[0].messages[-1].content
+    text = asked(recordings, always)[0].messages[-1].content
+    again = text.split("only the tokens with a level above 0:\n")[1].split("\n\n")[0].split("\n")
+    shown_once = [line for line in text.split("Excerpts with levels:")[1].split("The same excerpts")[0].split("\n") if "\t" in line]
+    assert again == [line for line in shown_once if not line.endswith("\t0")]
+
+
+def test_highlighted_text_marks_exactly_the_tokens_from_the_level_asked_for(recordings: Recordings) -> None:
+    prompt = PARAMS.prompts.explain["highlight"]
+    text = asked(recordings, prompt)[0].messages[-1].content
+    scaled = levels(recordings.activations[0, recordings.slots.where(Split.EXPLAIN)], float(recordings.peaks[0]))
+    assert text.count("<<") == int((scaled >= 3).sum()) > 0
+    assert f">>({scaled.max()})" in text
+
+
+def test_the_strongest_tokens_of_the_table_come_first(recordings: Recordings) -> None:
+    text = asked(recordings, PARAMS.prompts.explain["token_list"])[0].messages[-1].content
+    best = strongest_tokens(recordings, 0, 3)
+    assert text.startswith(f'Tokens: "{recordings.text(int(best[0]))}", "{recordings.text(int(best[1]))}"')
+    assert text.split("\n")[0].count('", "') == min(10, len(best)) - 1
+
+
+def test_a_neuron_without_a_strong_token_has_no_explanation_and_asks_nothing(recordings: Recordings) -> None:
+    client = Scripted("never")
+    quiet = replace(recordings, table_counts=recordings.table_counts * 0)
+    found = explain_prompted(quiet, np.array([0]), PARAMS.prompts.explain["token_list"], settings(), model(), words, client)
+    assert [c.status for c in found[0]] == [Status.NO_EXPLANATION]
+    assert client.asked == []
+
+
+def test_a_prompt_that_is_too_long_loses_example_excerpts_first_then_the_weakest_of_its_own(recordings: Recordings) -> None:
+    prompt = PARAMS.prompts.explain["pairs"]
+    whole = asked(recordings, prompt)[0].messages
+    sizes = [sum(words(m.content) + 8 for m in whole)]
+
+    def shape(context: int) -> list[int]:
+        found = asked(recordings, prompt, context=context)
+        if not found:
+            return []
+        assert sum(words(m.content) + 8 for m in found[0].messages) + PARAMS.explain.max_tokens <= context
+        return [m.content.count("<start>") for m in found[0].messages if m.role == "user"]
+
+    shapes = [shape(context) for context in range(sizes[0] + PARAMS.explain.max_tokens, 60, -1)]
+    steps = [s for place, s in enumerate(shapes) if place == 0 or s != shapes[place - 1]]
+    assert steps == [[2, 2, 2, 2], [2, 2, 1, 2], [2, 1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 1], []]
+
+
+def test_a_prompt_that_fits_in_no_way_is_too_long_and_asks_nothing(recordings: Recordings) -> None:
+    client = Scripted("never")
+    prompt = PARAMS.prompts.explain["pairs"]
+    found = explain_prompted(recordings, np.array([0, 1]), prompt, settings(), model(100), words, client)
+    assert [[c.status for c in candidates] for candidates in found] == [[Status.TOO_LONG]] * 2
+    assert client.asked == []
+
+
+def test_each_sample_is_a_question_of_its_own_and_another_seed_asks_others(recordings: Recordings) -> None:
+    prompt = PARAMS.prompts.explain["pairs"]
+    three = asked(recordings, prompt, samples=3)
+    assert len({request.key for request in three}) == 3
+    assert not {request.key for request in three} & {request.key for request in asked(recordings, prompt, samples=3, seed=1)}
+    assert {request.key for request in asked(recordings, prompt, samples=2)} < {request.key for request in three}
+    assert len(asked(recordings, prompt, samples=3, temperature=0.0)) == 1
+
+
+def test_candidates_come_back_to_the_neuron_they_belong_to(recordings: Recordings) -> None:
+    rows = np.array([0, 1, 5])
+    client = Scripted("one", "two", ProviderError("refused", "no"), "four", Reply("five\nmore"), "six.")
+    found = explain_prompted(recordings, rows, PARAMS.prompts.explain["pairs"], settings(samples=2), model(), words, client)
+    assert [[c.text for c in candidates] for candidates in found] == [["one", "two"], [None, "four"], ["five", "six"]]
+    assert found[1][0].status is Status.REFUSED
+
+
+def test_the_fixed_part_stands_first_so_that_prefix_caches_apply(recordings: Recordings) -> None:
+    for prompt in PARAMS.prompts.explain.values():
+        one, other = (asked(recordings, prompt, row=row)[0].messages for row in (0, 5))
+        assert one[:-1] == other[:-1]
+        assert one[-1] != other[-1]
+
+
+def test_the_form_completion_ends_where_the_answer_begins(recordings: Recordings) -> None:
+    prompt = PARAMS.prompts.explain["pairs"].model_copy(update={"form": "completion"})
+    request = asked(recordings, prompt)[0]
+    assert request.messages == ()
+    assert request.prompt.endswith("respond to?\nThis neuron responds to")
+    assert "This neuron responds to words for boats, ships and harbours.\n\nNeuron 2\n" in request.prompt
+    assert request.stop == ("\n",)
+
+
+def test_a_silent_neuron_is_never_asked_about(recordings: Recordings) -> None:
+    with pytest.raises(ValueError, match="row 3 is a silent neuron"):
+        asked(recordings, PARAMS.prompts.explain["pairs"], row=3)
+
+
+def test_the_name_of_the_model_in_a_request_tells_weights_apart() -> None:
+    keys = set()
+    local = ({}, {"sha256": "0"}, {"revision": "x"}, {"dtype": "bfloat16"}, {"name": "other"})
+    remote = ({"provider": "openai"}, {"provider": "openai", "base_url_from": "MINE"}, {"provider": "openai", "base_url_from": "YOURS"})
+    for change in (*local, *remote):
+        changed = PARAMS.models["smollm2"].model_copy(update=change)
+        keys.add((changed.provider, model_id(changed)))
+    assert len(keys) == 8

@@ -1,0 +1,135 @@
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.client import BatchingProvider, CachedClient, open_client
+from neurogloss.llm.openai.limiter import AdaptiveLimiter
+from neurogloss.llm.request import Request
+from neurogloss.llm.scripted import Scripted
+from neurogloss.llm.usage import read_usage
+from tests.llm.asking import model, question, questions
+from tests.llm.server import Call, Play, Server, in_turn
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abc")
+    monkeypatch.setattr("neurogloss.llm.openai.limiter.FIRST_WAIT_S", 0.01)
+
+
+async def most_at_once(pace: AdaptiveLimiter, requests: int) -> int:
+    inside = most = 0
+
+    async def one() -> None:
+        nonlocal inside, most
+        async with pace.place():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.001)
+            inside -= 1
+
+    await asyncio.gather(*(one() for _ in range(requests)))
+    return most
+
+
+def test_complaints_halve_the_places_and_answers_give_them_back() -> None:
+    pace = AdaptiveLimiter(16)
+    assert asyncio.run(most_at_once(pace, 40)) == 16
+    pace.limited(0.0)
+    pace.limited(0.0)  # Of the same moment: counts once.
+    pace.freed = asyncio.Condition()
+    assert asyncio.run(most_at_once(pace, 40)) == 8
+    for _ in range(200):
+        pace.answered({})
+    pace.freed = asyncio.Condition()
+    assert asyncio.run(most_at_once(pace, 40)) == 16
+
+
+def test_there_is_always_one_place() -> None:
+    pace = AdaptiveLimiter(2)
+    for _ in range(20):
+        pace.complained = 0.0
+        pace.limited(0.0)
+    assert asyncio.run(most_at_once(pace, 5)) == 1
+
+
+def test_a_limit_that_the_headers_tell_of_is_not_run_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten requests a second, of which none is left: about a tenth of a second between two questions."""
+    headers = {"x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s"}
+
+    def plays(number: int, call: Call) -> Play:
+        return Play(headers=headers)
+
+    monkeypatch.setenv("NEUROGLOSS_CONCURRENCY", "2")
+    with Server(plays) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model()) as client:
+            began = time.monotonic()
+            client.ask(questions(8), "")
+            assert time.monotonic() - began >= 0.3
+
+
+def test_one_interrupt_waits_for_what_is_under_way_and_keeps_it(monkeypatch: pytest.MonkeyPatch, cache: Cache) -> None:
+    def plays(number: int, call: Call) -> None:
+        if number == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with Server(plays, delay=0.05) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with pytest.raises(KeyboardInterrupt), open_client("gpt", model(), stage="explain") as client:
+            client.ask(questions(300), "")
+        asked = len(server.calls)
+        usage = read_usage("explain")
+        assert usage is not None
+        assert (usage["requests"], usage["cached"]) == (asked, 0)
+        assert 25 <= asked <= 60
+        assert len(list(cache.rows())) == asked
+        server.plays = lambda number, call: None
+        with open_client("gpt", model()) as client:
+            client.ask(questions(300), "")
+        assert len(server.calls) == 300
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_interrupt_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plays(number: int, call: Call) -> str | None:
+        if number == 20:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return "hang" if number >= 20 else None
+
+    with Server(plays) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt), open_client("gpt", model()) as client:
+            client.ask(questions(100), "")
+        assert time.monotonic() - began < 10
+
+
+def test_threads_that_ask_the_same_pay_once(cache: Cache) -> None:
+    def slowly(request: Request) -> str:
+        time.sleep(0.02)
+        return "yes"
+
+    scripted = Scripted(slowly)
+    client = CachedClient("gpt", model(), cache, lambda: BatchingProvider(scripted, None))
+    threads = [threading.Thread(target=client.ask, args=([question("same")], "")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(scripted.asked) == 1
+
+
+def test_a_question_asked_while_it_is_being_retried_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(in_turn("500")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model()) as client:
+            client.ask([question("same")] * 10, "")
+        assert len(server.calls) == 2
