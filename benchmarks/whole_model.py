@@ -67,7 +67,7 @@ def whole(excerpts: int, table_tokens: int) -> dict[str, Any]:
 
 
 def commands(out: Path) -> dict[str, list[str]]:
-    """What each stage is told."""
+    """The arguments of each stage."""
     recordings, explanations, simulations = out / "recordings", out / "explanations.parquet", out / "simulations"
     data = ["--recordings", recordings, "--explanations", explanations]
     words: dict[str, list[Any]] = {

@@ -46,5 +46,5 @@ def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, al
     ordered = sorted(failed.items(), key=lambda item: (-item[1], item[0]))
     causes = ", ".join(f"{count} {cause}" for cause, count in ordered)
     advice = ADVICE.get(ordered[0][0], "").format(limit=LIMITS[stage])
-    told = f"; {ordered[0][0]}: {advice}" if advice else ""
-    return f"{share:.0%} of the {what} failed ({causes}), {stage}.max_failed_share allows {allowed:.0%}{told}"
+    hint = f"; {ordered[0][0]}: {advice}" if advice else ""
+    return f"{share:.0%} of the {what} failed ({causes}), {stage}.max_failed_share allows {allowed:.0%}{hint}"

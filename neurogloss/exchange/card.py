@@ -10,7 +10,7 @@ FIELDS = {
     "neurons": {
         "name, layer, neuron": "which neuron; layer 0 is nearest to the input",
         "explanation, explanation_status": "the sentence, or why there is none",
-        "status": "`ok`, or why there is no score; a failure is never a zero",
+        "status": "`ok`, or why there is no score; a failure is never counted as zero",
         "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
         "random_only, top_only": "the same over one kind of excerpts",
         "ci_low, ci_high": "95 % bootstrap interval of top_and_random over the neuron's excerpts",

@@ -1,4 +1,4 @@
-"""The one door to language models: asks a provider what the cache of replies does not know, and keeps what it says.
+"""The single entry point for model calls: sends a provider what the cache of replies does not hold, and keeps its answers.
 
     with open_client("gpt", settings.models["gpt"], stage="explain") as client:
         answers = client.ask(requests, "explaining")
@@ -48,11 +48,11 @@ class Provider(Protocol):
         ...
 
     def offers(self, capability: Capability, paid: Callable[[Usage], object]) -> bool:
-        """Whether the model can do this; `paid` is told what finding out has cost."""
+        """Whether the model can do this; `paid` is called with what finding out has cost."""
         ...
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         ...
 
 
@@ -85,7 +85,7 @@ class BatchingProvider:
         return capability in self.capabilities if self.capabilities is not None else capability != "json_schema"
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class CachedClient:
@@ -100,7 +100,7 @@ class CachedClient:
         self.refresh = environment.flag("REFRESH")
         self.price_share = BATCH_PRICE if model.provider == "openai" and environment.flag("BATCH") else 1.0
         self.claims = Leases(cache)
-        # Batches are remembered by themselves, and who asks anew wants an answer of his own.
+        # Batches are remembered by themselves, and REFRESH=1 wants fresh answers.
         self.shares = not (self.refresh or environment.flag("BATCH"))
         self.tally = Tally()
         self.lock = threading.Lock()
@@ -132,7 +132,7 @@ class CachedClient:
             return self.ask_alone(requests, title)
 
     def ask_alone(self, requests: list[Request], title: str) -> list[Answer]:
-        """`ask`, while no other thread asks: a question that another one has under way is found answered."""
+        """`ask`, one thread at a time: a request that another thread has in flight is found answered."""
         began = time.monotonic()
         keys = [request.key for request in requests]
         known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
@@ -157,7 +157,7 @@ class CachedClient:
         return found
 
     def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
-        """Ask what nobody else is asking, and wait for what another run has under way; `asked` are the keys that went to the provider."""
+        """Send what no other run is sending, and wait for what another run has in flight; `asked` are the keys that went to the provider."""
         if any(request.echo for request in missing.values()) and not self.offers("echo"):
             raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
         left, waited = dict(missing), False
@@ -172,7 +172,7 @@ class CachedClient:
                 self.claims.release()
             if left:
                 if not waited:
-                    logger.info("waiting for %s answers that another run has under way", len(left))
+                    logger.info("waiting for %s answers that another run has in flight", len(left))
                 waited = True
                 time.sleep(WAIT_S)
                 self.take_up(left, known, bar)

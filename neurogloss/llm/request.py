@@ -39,7 +39,7 @@ class Request:
     top_logprobs: int = 0
     """So many alternatives per generated token (chat), or per echoed position."""
     echo: str = ""
-    """Report the alternatives wherever this text stands in the prompt after `echo_from`: what could stand instead of its first token."""
+    """Report the alternatives wherever this text occurs in the prompt after `echo_from`: what could stand instead of its first token."""
     echo_from: int = 0
     """Character offset in `prompt` from which `echo` counts."""
     json_schema: str = ""

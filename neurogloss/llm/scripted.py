@@ -32,7 +32,7 @@ class Scripted:
         return self.answer(requests)
 
     def offers(self, capability: Capability) -> bool:
-        """What the constructor was told."""
+        """What the constructor was given."""
         return capability in self.capabilities
 
     def line(self, request: Request) -> Answer:

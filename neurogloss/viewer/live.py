@@ -1,4 +1,4 @@
-"""Typed text through the subject: which explained neurons each token wakes, layer by layer."""
+"""Typed text through the subject: which explained neurons each token activates, layer by layer."""
 
 from typing import Any
 

@@ -106,9 +106,9 @@ class Batches:
 
     async def send(self, requests: list[Request]) -> str:
         """Make a batch, or find the one that an earlier run made of the same requests; its id, remembered."""
-        # Whoever asks anew does not want an old batch found.
-        anew = [str(time.time_ns()).encode()] if environment.flag("REFRESH") else []
-        mark = hashlib.sha256(b"".join([*map(self.line, requests), *anew])).hexdigest()
+        # REFRESH=1 does not want an earlier batch found.
+        refresh = [str(time.time_ns()).encode()] if environment.flag("REFRESH") else []
+        mark = hashlib.sha256(b"".join([*map(self.line, requests), *refresh])).hexdigest()
         try:
             batch = await self.marked(mark) or await self.made(requests, mark)
         except StoppedError as error:
@@ -144,7 +144,7 @@ class Batches:
         return next((batch for batch in fitting if batch.id not in known), None)
 
     async def collect(self, batch_id: str, wanted: Asked, arrived: Arrived, last: bool) -> Asked:
-        """Wait for a batch and hand on its answers; what it did not answer gets a status and is asked anew by the next run.
+        """Wait for a batch and hand on its answers; what it did not answer gets a status and is sent again by the next run.
 
         Gives back what is to be asked again at once, unless it is the last time.
         """
@@ -171,7 +171,7 @@ class Batches:
         if batch.status == "failed" or problem is not None:
             errors = getattr(batch.errors, "data", None) or []
             message = problem.message if problem is not None else "; ".join(str(error.message) for error in errors) or "no reason given"
-            raise StoppedError(self.driver.told(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
+            raise StoppedError(self.driver.described(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
         for index, _ in (*wanted.values(), *(again.values() if last else ())):
             arrived(index, failure(Status.UNANSWERED, f"batch {batch_id} ended as {batch.status} without this answer"), 0.0)
         return again
@@ -212,21 +212,21 @@ class Batches:
         return failure(status_of(problem.what), self.driver.place.redacted(problem.message))
 
     async def call(self, ask: Callable[[], Awaitable[Value]], done: Callable[[], Awaitable[Value | None]] | None = None) -> Value:
-        """Call until it works or is hopeless. `done` finds what a call without an answer may have made."""
+        """Retry until it succeeds or has permanently failed. `done` finds what a call without an answer may have made."""
         for tries in range(1, TRIES + 1):
             try:
                 return await ask()
             except openai.APIStatusError as error:
                 problem = fault(error.status_code, error.response.headers, error.response.text) or Fault("retry", "no reason given")
                 if problem.what != "retry":
-                    raise StoppedError(self.driver.told(problem.message), problem.status) from error
+                    raise StoppedError(self.driver.described(problem.message), problem.status) from error
             except openai.APIConnectionError as error:
                 problem = Fault("retry", f"the connection broke ({error})")
             logger.info("trying again: %s", self.driver.place.redacted(problem.message))
             await asyncio.sleep(backoff_s(tries, problem.after_s, self.driver.rng))
             if done is not None and (found := await done()) is not None:
                 return found
-        raise UserError(self.driver.told(f"{problem.message}; run again later, all answers are kept"))
+        raise UserError(self.driver.described(f"{problem.message}; run again later, all answers are kept"))
 
 
 def portions(requests: dict[str, Request], line: Callable[[Request], bytes]) -> Iterator[list[str]]:

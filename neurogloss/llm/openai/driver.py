@@ -1,8 +1,8 @@
-"""Many requests in flight at one endpoint, each tried until it is answered or hopeless.
+"""Many requests in flight at one endpoint, each retried until answered or permanently failed.
 
-A fault of the server or of the way there is tried again, with a growing wait, up to a number of tries and a total time, and ends
-as the status `unanswered`; a fault that no retry can mend (key, quota, model, address, form) ends the stage at once. On Ctrl-C
-nothing new is asked, what is under way is waited for and kept, and a second Ctrl-C drops it.
+A transient fault is retried with exponential backoff, up to a number of attempts and a total time, and ends as the status `unanswered`;
+a permanent one (key, quota, model, address, malformed request) ends the stage at once. On Ctrl-C no new request is sent, those in flight are
+awaited and kept, and a second Ctrl-C drops them.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Driver:
             if problem.what in ("too_long", "refused"):
                 return failure(status_of(problem.what), self.place.redacted(problem.message)), seconds
             if problem.what == "stop":
-                raise StoppedError(self.told(problem.message), problem.status)
+                raise StoppedError(self.described(problem.message), problem.status)
             tries += not problem.limited
             complaints += problem.limited
             self.check_reachable(said, tries)
@@ -166,22 +166,22 @@ class Driver:
         """UserError where nobody ever answered at this address."""
         if said.unreachable and not self.heard and tries >= FIRST_TRIES:
             reason = said.fault.message if said.fault else "no connection"
-            raise UserError(self.told(f"cannot be reached, {reason}: is the server running, and is {{base_url_from}} right?"))
+            raise UserError(self.described(f"cannot be reached, {reason}: is the server running, and is {{base_url_from}} right?"))
 
     def given_up(self, problem: Fault) -> ProviderError:
         """The status of a request that no retry could mend; UserError when that is all the endpoint still does."""
         if problem.after_s is not None and problem.after_s > self.retry_s:
-            raise UserError(self.told(f"{problem.message}; it asks to wait {problem.after_s:.0f} s: run again then, all answers are kept"))
+            raise UserError(self.described(f"{problem.message}; it asks to wait {problem.after_s:.0f} s: run again then, all answers are kept"))
         self.consecutive_failures += 1
         if self.consecutive_failures >= max(MOST_CONSECUTIVE_FAILURES, self.pace.most):
             raise UserError(
-                self.told(
+                self.described(
                     f"failed on the last {self.consecutive_failures} requests, {problem.message}; run again later, all answers are kept"
                 )
             )
         return failure(Status.UNANSWERED, self.place.redacted(problem.message))
 
-    def told(self, message: str) -> str:
+    def described(self, message: str) -> str:
         """One line that names the endpoint and what to look at, with no key in it."""
         names = {"key_from": self.place.key_from, "base_url_from": self.place.base_url_from, "name": self.name, "model": self.model.name}
         message = self.place.redacted(message)

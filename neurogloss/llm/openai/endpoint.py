@@ -55,7 +55,7 @@ def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
     except ValueError:
         wrong = True
     if wrong:
-        raise UserError(f"{base_url_from} is no address; expected one such as http://localhost:8000/v1")
+        raise UserError(f"{base_url_from} is not an address; expected one such as http://localhost:8000/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UserError(
             f"{base_url_from} holds a user, a password or a query; an endpoint takes a path and a key, put the key into {key_from}"

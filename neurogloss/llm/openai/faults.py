@@ -18,7 +18,7 @@ TOO_LONG = re.compile(
 REFUSED = re.compile(r"content[_ ]?(filter|policy|management)|flagged|safety", re.I)
 QUOTA = re.compile(r"insufficient[_ ](quota|funds|balance|credits)|billing|exceeded your current quota|credit balance", re.I)
 RETRY_IN = re.compile(r"(?:retry|try again) in (\d[\w.]*)(?: (second|minute|hour|day))?", re.I)
-"""A wait that stands in the message only, as Gemini's and OpenAI's do."""
+"""A wait that is given in the message only, as Gemini and OpenAI do."""
 FORMS = {
     "max_completion_tokens": re.compile(r"max_completion_tokens\W*instead", re.I),
     "own_temperature": re.compile(r"temperature.*(not support|unsupported|only the default)|(not support|unsupported).*temperature", re.I),
@@ -51,8 +51,8 @@ def fault(status: int, headers: Mapping[str, str], text: str) -> Fault | None:
     message, code = complaint(text)
     said = f"HTTP {status}: {message.rstrip(' .') or code or 'no reason given'}"
     after_s = wait_s(headers)
-    if after_s is None and (told := RETRY_IN.search(message)):
-        after_s = seconds_of(told[1].rstrip(".") + (told[2] or "")[:1])
+    if after_s is None and (found := RETRY_IN.search(message)):
+        after_s = seconds_of(found[1].rstrip(".") + (found[2] or "")[:1])
     # Who says when to come back means a limit per minute or day, whatever else the message says of quotas and billing.
     if status == 402 or QUOTA.search(code) or (after_s is None and QUOTA.search(message)):
         return Fault(

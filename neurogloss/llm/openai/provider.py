@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
 Paid = Callable[[Usage], object]
-"""Told what a question cost that nobody asked but the provider itself."""
+"""Called with the cost of a request that the provider sent on its own account."""
 
 
 class Connection:
@@ -44,7 +44,7 @@ class Connection:
         self.transport = openai.DefaultAioHttpClient(timeout=limits)
         self.api = openai.AsyncOpenAI(api_key=place.key, base_url=place.base_url, max_retries=0, timeout=limits, http_client=self.transport)
         self.heard: Callable[[Mapping[str, str]], None] = lambda headers: None
-        """Told the headers of every answer."""
+        """Called with the headers of every answer."""
 
     async def post(self, request: Request) -> Attempt:
         """Send one request once and read what comes back."""

@@ -111,8 +111,8 @@
             });
           }
           if (row.quantiles[2] !== null) svg.append(el("line", { class: "median", x1: middle - wide / 2, x2: middle + wide / 2, y1: y(row.quantiles[2]), y2: y(row.quantiles[2]) }));
-          const told = () => [`layer ${row.layer}: ${count(row.count)} scored`, `median ${score(row.quantiles[2])}, half between ${score(row.quantiles[1])} and ${score(row.quantiles[3])}`, "click to see its neurons"];
-          svg.append(el("rect", { class: "catch link", x: left + i * step, width: step, y: 0, height, onclick: () => chosen(row.layer), ...tip(told) }));
+          const tooltip = () => [`layer ${row.layer}: ${count(row.count)} scored`, `median ${score(row.quantiles[2])}, half between ${score(row.quantiles[1])} and ${score(row.quantiles[3])}`, "click to see its neurons"];
+          svg.append(el("rect", { class: "catch link", x: left + i * step, width: step, y: 0, height, onclick: () => chosen(row.layer), ...tip(tooltip) }));
           const seldom = Math.ceil(rows.length / Math.max(1, Math.floor((width - left) / 30)));
           if (i % seldom === 0) svg.append(el("text", { class: "tick", x: middle, y: height - bottom + 16, "text-anchor": "middle" }, row.layer));
         });
@@ -139,9 +139,9 @@
           if (value === 1 || value * 10 > most || width > 260) svg.append(el("text", { class: "tick", x: left - 5, y: y(value) + 4, "text-anchor": "end" }, value >= 1000 ? `${value / 1000}k` : value));
         }
         histogram.random.forEach((value, i) => {
-          const told = () => [`activation ${amount(low + (i * (high - low)) / bins)} to ${amount(low + ((i + 1) * (high - low)) / bins)}`, `${count(value)} tokens of random excerpts`, `${count(histogram.top[i])} of top excerpts`];
+          const tooltip = () => [`activation ${amount(low + (i * (high - low)) / bins)} to ${amount(low + ((i + 1) * (high - low)) / bins)}`, `${count(value)} tokens of random excerpts`, `${count(histogram.top[i])} of top excerpts`];
           svg.append(el("rect", { class: "bar-real", x: x(i) + 0.4, width: Math.max(0.8, x(i + 1) - x(i) - 0.8), y: y(value), height: Math.max(0, height - bottom - y(value)) }));
-          svg.append(el("rect", { class: "catch", x: x(i), width: x(i + 1) - x(i), y: 0, height: height - bottom, ...tip(told) }));
+          svg.append(el("rect", { class: "catch", x: x(i), width: x(i + 1) - x(i), y: 0, height: height - bottom, ...tip(tooltip) }));
         });
         svg.append(el("path", { class: "line-top", d: outline(histogram.top, x, y) }));
         const zero = x(((0 - low) / (high - low || 1)) * bins);

@@ -45,7 +45,7 @@
     });
   }
 
-  function told(excerpt, i, names) {
+  function tooltip(excerpt, i, names) {
     const rows = [`“${visible(excerpt.tokens[i])}”`, `real ${amount(excerpt.activation[i])} (level ${(10 * clamp(excerpt.real[i])).toFixed(1)})`];
     excerpt.simulations.forEach((levels, v) => rows.push(`simulated${names.length > 1 ? ` ${store.letter(v)}` : ""} ${levels ? `level ${(10 * levels[i]).toFixed(1)}` : "–"}`));
     return rows;
@@ -57,7 +57,7 @@
     const mark = (i) => card.querySelectorAll(".t.at").forEach((old) => old.classList.remove("at")) || card.querySelectorAll(`.t[data-i="${i}"]`).forEach((span) => span.classList.add("at"));
     const show = (span) => {
       const box = span.getBoundingClientRect();
-      neurogloss.showTip(box.left + box.width / 2, box.bottom, told(excerpt, at, names), true);
+      neurogloss.showTip(box.left + box.width / 2, box.bottom, tooltip(excerpt, at, names), true);
     };
     const find = (event) => event.target.closest?.(".t");
     const leave = () => ((at = -1), mark(-1), neurogloss.hideTip());
@@ -77,7 +77,7 @@
       at = Math.min(excerpt.tokens.length - 1, Math.max(0, at + step));
       mark(at);
       show(card.querySelector(`.t[data-i="${at}"]`));
-      say(told(excerpt, at, names).join(", "));
+      say(tooltip(excerpt, at, names).join(", "));
     });
   }
 

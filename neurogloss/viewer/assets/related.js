@@ -18,11 +18,11 @@
 
   function tokens(title, favoured, against) {
     const most = Math.max(...favoured.map((pair) => pair[1]), ...against.map((pair) => pair[1]));
-    const told = (value) => `strength ${amount(value)}`;
+    const tooltip = (value) => `strength ${amount(value)}`;
     return [
       el("h3", {}, title),
-      el("div", { class: "signed" }, el("span", { class: "sign", title: "favoured" }, "+"), neurogloss.chips(favoured, most, "real", told)),
-      el("div", { class: "signed" }, el("span", { class: "sign", title: "disfavoured" }, "−"), neurogloss.chips(against.map(([text, value]) => [text, -value]), most, "minus", told)),
+      el("div", { class: "signed" }, el("span", { class: "sign", title: "favoured" }, "+"), neurogloss.chips(favoured, most, "real", tooltip)),
+      el("div", { class: "signed" }, el("span", { class: "sign", title: "disfavoured" }, "−"), neurogloss.chips(against.map(([text, value]) => [text, -value]), most, "minus", tooltip)),
     ];
   }
 

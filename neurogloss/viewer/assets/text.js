@@ -1,4 +1,4 @@
-// Typed text: the subject runs, and every token shows which explained neurons it wakes.
+// Typed text: the subject runs, and every token shows which explained neurons it activates.
 "use strict";
 {
   const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
@@ -94,7 +94,7 @@
       button.disabled = false;
     }
     area.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run());
-    fill(main, el("h1", {}, "Which neurons does a text wake?"), el("div", { class: "ask" }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
+    fill(main, el("h1", {}, "Which neurons does a text activate?"), el("div", { class: "ask" }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
     if (last.found) shown(place, last.found, rows);
     return "Text";
   }
