@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neurogloss.config.environment import threads
-from neurogloss.config.params import RecordParams
+from neurogloss.config.record import RecordParams
 from neurogloss.corpus.windows import Excerpts
 from neurogloss.memory import keep_freed_memory
 from neurogloss.recording.stream import batch_size

@@ -39,7 +39,8 @@ import torch
 from benchmarks.environment import run_as
 from benchmarks.made_up import params_for, quiet, random_excerpts, random_subject
 from neurogloss.config.environment import threads
-from neurogloss.config.params import RecordParams, load_params
+from neurogloss.config.params import load_params
+from neurogloss.config.record import RecordParams
 from neurogloss.corpus.documents import read_documents
 from neurogloss.corpus.windows import Excerpts, draw_excerpts
 from neurogloss.recording.checkpoint import Scratch

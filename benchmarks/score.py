@@ -22,7 +22,7 @@ from neurogloss.artifacts.explanations import Explanation, explanations, read_ex
 from neurogloss.artifacts.recordings import NEURONS, Recordings, Split, assign_splits, read_recordings, write_frame
 from neurogloss.artifacts.simulations import Simulations, read_simulations, write_simulations
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
 from neurogloss.scorers.tables import by_layer, histogram, quantile_table

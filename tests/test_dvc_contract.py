@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, Any] = PIPELINE["stages"]
 PLUMBING = ("cli/", "viewer/", "errors.py", "memory.py", "parallel.py", "config/environment.py", "config/params.py", "config/section.py")
-"""What changes only messages, pictures, speed or place; params.py has no defaults, so it can refuse a value but not make one."""
+"""What changes only messages, pictures, speed or place; params.py has no defaults, so it can refuse a value but not make one.
+
+The sections that it puts together do have defaults: each is a dependency of the stages that read it.
+"""
 
 
 def module_file(name: str) -> Path | None:
@@ -73,7 +76,7 @@ def covers(listed: str, file: str) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_file_that_a_stage_reaches_is_under_a_dependency(stage: str) -> None:
     listed = {path for path in paths(STAGES[stage]["deps"]) if path.startswith(("stages/", "neurogloss/"))}
-    needed = closure(stage) | data_files(stage)
+    needed = closure(stage) | data_files(stage) | section_files(stage)
     if stage == "track":  # It copies a result and computes none: its receipt depends on nothing that reads or draws.
         needed = {file for file in needed if file.startswith(("stages/", "neurogloss/comparison/", "neurogloss/tracking/"))}
     missing = sorted(file for file in needed if not any(covers(path, file) for path in listed))
@@ -117,12 +120,29 @@ def sections_read(path: Path) -> set[str]:
     return {"models" if name == "model" else name for name in found}
 
 
+def sections_of(stage: str) -> set[str]:
+    """Sections of the params that a stage's code reads."""
+    return {name for path in closure(stage) for name in sections_read(ROOT / path)}
+
+
+def section_files(stage: str) -> set[str]:
+    """Where the sections that a stage reads have their defaults."""
+    return {f"neurogloss/config/{name}.py" for name in sections_of(stage)}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_section_of_params_a_stage_reads_is_declared(stage: str) -> None:
     declared = {str(entry).split(".")[0] for entry in STAGES[stage].get("params", []) if isinstance(entry, str)}
-    read = {name for path in closure(stage) for name in sections_read(ROOT / path)}
+    read = sections_of(stage)
     if stage != "track":
         assert read == declared, f"{stage} reads {sorted(read)}, dvc.yaml declares {sorted(declared)}"
+
+
+def test_each_section_has_a_file_of_its_own_and_params_py_no_default() -> None:
+    from neurogloss.config.params import Params
+
+    for name, field in Params.model_fields.items():
+        assert (ROOT / "neurogloss" / "config" / f"{name}.py").is_file() and field.is_required(), name
 
 
 def test_the_stages_stand_in_the_order_in_which_they_run_each_with_a_description() -> None:

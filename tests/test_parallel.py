@@ -16,7 +16,7 @@ import pytest
 
 from neurogloss.artifacts.recordings import write_recordings
 from neurogloss.config.environment import engine, threads
-from neurogloss.config.params import ConceptsParams
+from neurogloss.config.explain import ConceptsParams
 from neurogloss.errors import UserError
 from neurogloss.explainers import concepts
 from neurogloss.parallel import connect, finished, map_shards, ordered_parallel_map, workers

@@ -82,6 +82,25 @@ def test_the_used_prompt_makes_explain_run_but_not_record(copy: Repository) -> N
     assert "score" not in changed
 
 
+def test_an_example_of_the_used_prompt_makes_explain_run_but_not_record(copy: Repository) -> None:
+    params = copy.params()
+    params["prompts"]["examples"]["boats"]["explanations"][0] = "ships"
+    copy.write_params(params)
+    changed = changed_stages(copy)
+    assert "explain" in changed
+    assert "record" not in changed
+
+
+def test_an_example_that_only_unused_prompts_show_touches_nothing_but_the_bookkeeping(copy: Repository) -> None:
+    params = copy.params()
+    del params["prompts"]["explain"]["pairs"]["examples"]["than"]
+    copy.write_params(params)
+    copy.dvc("commit", "-f", "explain")
+    params["prompts"]["examples"]["than"]["explanations"][0] = "comparatives"
+    copy.write_params(params)
+    assert changed_stages(copy) == {"track"}
+
+
 def test_the_same_params_give_the_same_bytes_from_empty_caches(done: Repository, tiny_model: Path, tmp_path: Path) -> None:
     again = make_repository(tmp_path / "elsewhere", tiny_model)
     shutil.copy(done.folder / "params.yaml", again.folder / "params.yaml")
@@ -110,7 +129,8 @@ def test_a_mistake_in_the_params_stops_before_anything_runs(copy: Repository) ->
         ("record", {"neurons": 9999}, "9999"),
         ("record", {"excerpts": 100_000}, "100"),
         ("explain", {"model": "gpt"}, "there is no model 'gpt'"),
-        ("explain", {"prompt": "haiku"}, "there is no 'haiku'"),
+        ("explain", {"method": "haiku"}, "explain.method: there is no 'haiku' under prompts.explain"),
+        ("explain", {"prompt": "haiku"}, "explain.method names the prompt now; remove this line or write explain.method: haiku"),
         ("vocabulary", {"model": "script"}, "provider local"),
     ],
 )

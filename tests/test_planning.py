@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from neurogloss.artifacts.recordings import Recordings, Split, write_recordings
 from neurogloss.cli.main import app
 from neurogloss.cli.planning import plan
-from neurogloss.config.params import ModelParams, Params, load_params
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import Params, load_params
 from neurogloss.config.prompts import GeneratedPrompt
 from neurogloss.errors import UserError
 from neurogloss.explainers.run import explain
@@ -40,13 +41,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     return Cache(cache_file())
 
 
-def settings(samples: int = 1, simulator: str = "generated", prompt: str = "generated") -> Params:
+def settings(samples: int = 1, simulator: str = "generated") -> Params:
     present = load_params(ROOT / "params.yaml")
-    explain = {"method": "pairs", "model": "gpt", "prompt": "pairs", "samples": samples, "temperature": 1.0}
+    explain = {"method": "pairs", "model": "gpt", "samples": samples, "temperature": 1.0}
     changed = {
         "models": present.models | {"gpt": model(context=8000, capabilities=[])},
         "explain": present.explain.model_copy(update=explain),
-        "simulate": present.simulate.model_copy(update={"method": simulator, "model": "gpt", "prompt": prompt}),
+        "simulate": present.simulate.model_copy(update={"method": simulator, "model": "gpt"}),
     }
     return present.model_copy(update=changed)
 
@@ -120,7 +121,7 @@ def test_what_was_asked_is_no_longer_to_pay(recordings: Recordings, cache: Cache
 
 
 def test_a_plan_needs_no_key_and_says_what_it_takes_for_granted(recordings: Recordings, cache: Cache) -> None:
-    chosen = settings(prompt="generated_json")
+    chosen = settings(simulator="generated_json")
     chosen = chosen.model_copy(update={"models": chosen.models | {"gpt": model(context=8000)}})
     explain, simulate = plan(recordings, chosen, cache)
     assert (explain.requests, explain.cached) == (7, 0)
@@ -149,7 +150,7 @@ def test_a_batch_is_half_the_price(recordings: Recordings, cache: Cache, monkeyp
 
 
 def test_methods_that_ask_nobody_cost_nothing(recordings: Recordings, cache: Cache) -> None:
-    chosen = settings(simulator="token_table")
+    chosen = settings(simulator="vocabulary")
     chosen = chosen.model_copy(update={"explain": chosen.explain.model_copy(update={"method": "token_list"})})
     assert plan(recordings, chosen, cache) == []
 
@@ -171,8 +172,8 @@ def invoke(tmp_path: Path, recordings: Recordings, changed: dict[str, Any], *arg
 
 
 ASKING = {
-    "explain": {"method": "pairs", "model": "gpt", "prompt": "pairs"},
-    "simulate": {"method": "generated", "model": "gpt", "prompt": "generated"},
+    "explain": {"method": "pairs", "model": "gpt"},
+    "simulate": {"method": "generated", "model": "gpt"},
 }
 
 

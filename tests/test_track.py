@@ -74,18 +74,18 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.tags["track.complete"] == "true" and "track.missing" not in run.data.tags
     assert run.data.tags["dvc.md5.data/scores.parquet"] == lock.outs["data/scores.parquet"]
     assert run.data.tags["git.dirty"] == "false" and len(run.data.tags["git.commit"]) == 40
-    assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["explain.prompt_version"] == "1"
+    assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["vocabulary.prompt_version"] == "1"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
     assert run.data.metrics["headline/score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
     assert {"headline/score_ci_low", "headline/score_baseline", "headline/score_control", "summary/top_only.p90"} <= set(run.data.metrics)
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
-    assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/explain.pairs.txt"} <= files
+    assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/vocabulary.list.txt"} <= files
     assert {"report.html", "result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest + ".dir" == lock.outs["data/recordings"]
-    assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "explain.pairs"
+    assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "vocabulary.list"
 
 
 def test_curves_have_the_bins_percentiles_and_layers_as_steps(store: Store) -> None:
@@ -142,16 +142,24 @@ def test_a_run_cut_short_goes_when_another_result_is_tracked(done: Toy, store: S
 
 def test_one_text_is_one_version_in_the_prompt_registry(done: Toy, store: Store) -> None:
     lock = read_lock(done.folder / "dvc.lock")
-    explain = lock.stages["explain"]
-    reworded = Lock(lock.stages | {"explain": replace(explain, params=explain.params | {"prompts.explain.pairs": "Say it in a word."})})
-    too_long = Lock(lock.stages | {"explain": replace(explain, params=explain.params | {"prompts.explain.pairs": "x" * 100_001})})
+
+    def asking(text: str) -> Lock:
+        explain = lock.stages["explain"]
+        return Lock(lock.stages | {"explain": replace(explain, params=explain.params | {"prompts.explain.pairs": text})})
+
+    states = {
+        "first": asking("Say it."),
+        "same": changed(asking("Say it."), seed=5),
+        "reworded": asking("Say it in a word."),
+        "too long": asking("x" * 100_001),
+    }
     found = {}
-    for name, state in (("same", changed(lock, seed=5)), ("reworded", reworded), ("too long", too_long)):
+    for name, state in states.items():
         run_id = track(state, Paths(), store)
         with opened(store) as (client, _):
             found[name] = client.get_run(run_id).data.params["explain.prompt_version"]
             assert client.list_artifacts(run_id, "prompts")
-    assert found == {"same": "1", "reworded": "2", "too long": "not registered"}
+    assert found == {"first": "1", "same": "1", "reworded": "2", "too long": "not registered"}
 
 
 def test_the_key_is_of_params_and_outputs_and_not_of_code() -> None:
@@ -189,10 +197,10 @@ def test_a_run_is_named_by_what_was_changed() -> None:
     def lock(**values: Any) -> Lock:
         return Lock({"explain": StageLock(values, {}, {})})
 
-    base = lock(explain={"prompt": "pairs", "seed": 0, "list": [1]}, **{"prompts.explain.pairs": {"system": "a", "question": "b"}})
-    other = lock(explain={"prompt": "pairs", "seed": 1, "list": [2]}, **{"prompts.explain.pairs": {"system": "c", "question": "d"}})
-    chosen = lock(explain={"prompt": "next", "seed": 0, "list": [1]}, **{"prompts.explain.next": {"system": "e"}})
-    assert base.changes(base) == () and chosen.changes(base) == ("explain.prompt=next",)
+    base = lock(explain={"method": "pairs", "seed": 0, "list": [1]}, **{"prompts.explain.pairs": {"system": "a", "question": "b"}})
+    other = lock(explain={"method": "pairs", "seed": 1, "list": [2]}, **{"prompts.explain.pairs": {"system": "c", "question": "d"}})
+    chosen = lock(explain={"method": "next", "seed": 0, "list": [1]}, **{"prompts.explain.next": {"system": "e"}})
+    assert base.changes(base) == () and chosen.changes(base) == ("explain.method=next",)
     assert other.changes(base) == ("explain.seed=1", "explain.list=[2]", "prompts.explain.pairs")
     origin = Origin(experiment="japan-colt", changes=(*other.changes(base), "explain.temperature=1"))
     assert run_name(Result(other, Path(), Paths(), origin)) == "japan-colt: explain.seed=1, explain.list=[2], prompts.explain.pairs, 1 more"

@@ -6,24 +6,22 @@ from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
+from neurogloss.config.prompts import AnyExplainPrompt, ExplainPrompt, SimulatePrompt
 from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
 from neurogloss.refining.refine import refine
 from neurogloss.simulators.run import open_simulator
 
-ASKING_EXPLAINERS = frozenset({"pairs"})
-ASKING_SIMULATORS = frozenset({"all_at_once", "generated", "one_at_a_time"})
-
 
 def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:
     """The steps that ask a model, in their order."""
-    prompt = params.prompts.explain.get(params.explain.prompt)
-    planner = Planner(cache, prompt.answers if prompt is not None else 1)
+    prompt = params.prompts.explain[params.explain.method]
+    planner = Planner(cache, prompt.answers if isinstance(prompt, ExplainPrompt) else 1)
     texts: list[str | None] = [None if silent else stand_in(str(row)) for row, silent in enumerate(recordings.silent)]
-    asks = params.simulate.method in ASKING_SIMULATORS
-    if params.explain.method in ASKING_EXPLAINERS:
-        known = explained(recordings, params, planner, asks)
+    asks = isinstance(params.prompts.simulate[params.simulate.method], SimulatePrompt)
+    if isinstance(prompt, ExplainPrompt):
+        known = explained(recordings, params, prompt, planner, asks)
         texts = [text if text is None else known.get(row, text) for row, text in enumerate(texts)]
     if asks:
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
@@ -32,9 +30,9 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
     return planner.steps
 
 
-def explained(recordings: Recordings, params: Params, planner: Planner, choose: bool) -> dict[int, str]:
+def explained(recordings: Recordings, params: Params, prompt: AnyExplainPrompt, planner: Planner, choose: bool) -> dict[int, str]:
     """Explanations by row, as far as they are known or stand for one; with `choose` what choosing among samples asks is counted, too."""
-    rows = prompted(recordings, params, planner.open)
+    rows = prompted(recordings, params, prompt, planner.open)
     if not choose:
         rows = [tuple(one for one in row if one.status is Status.OK)[:1] or (Candidate(None, Status.UNANSWERED),) for row in rows]
     found = refine(recordings, Candidates(recordings.layers, recordings.indices, rows), params, planner.open)

@@ -1,9 +1,10 @@
-"""Prompts: what params.yaml may hold under `prompts:`, and how their placeholders are filled.
+r"""Prompts: what params.yaml may hold under `prompts:`, and how their placeholders are filled.
 
 Texts are Python format strings with named placeholders; each field says which. A name that is not defined there is an error,
 so is a required one left out. What is filled in is never read as a template again: a token may hold braces.
 
 Examples are written token by token on one line: tokens are separated by |, a level above zero follows its token after ^.
+Within a token \| is |, \^ is ^, \\ is a backslash and \n a line break; a backslash before anything else is itself.
 
     The| old| ferry^8| crossed| the| harbour^3|.
 """
@@ -11,16 +12,15 @@ Examples are written token by token on one line: tokens are separated by |, a le
 import re
 import string
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from neurogloss.config.section import Section
+from neurogloss.config.section import Section, Share
 
-Inside = TypeVar("Inside")
-Share = Annotated[float, Field(ge=0, le=1)]
-MARKED = re.compile(r"(?P<token>[^^|]+)(\^(?P<level>\d+))?")
+MARKED = re.compile(r"(?P<token>(?:\\[\\|^n]|[^|^])+)(\^(?P<level>\d+))?")
+ESCAPED = re.compile(r"\\([\\|^n])")
 
 
 def template(*required: str, optional: tuple[str, ...] = ()) -> AfterValidator:
@@ -62,15 +62,20 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(text: str) -> Excerpt:
-    """Read the notation of examples.
+    r"""Read the notation of examples.
 
-    >>> excerpt("The| ferry^8|.")
-    Excerpt(pieces=[b'The', b' ferry', b'.'], levels=[0, 8, 0])
+    >>> excerpt(r"The| ferry^8|\|.")
+    Excerpt(pieces=[b'The', b' ferry', b'|.'], levels=[0, 8, 0])
     """
-    found = [MARKED.fullmatch(part) for part in text.split("|")]
-    if None in found or any(int(m["level"] or 0) > 10 for m in found if m):
-        raise PydanticCustomError("excerpt", "expected tokens separated by |, a level 1 to 10 after ^ such as: The| ferry^8|.")
-    return Excerpt([m["token"].encode() for m in found if m], [int(m["level"] or 0) for m in found if m])
+    pieces, levels, place = [], [], -1
+    while place < len(text):
+        found = MARKED.match(text, place + 1)
+        if found is None or text[found.end() : found.end() + 1] not in ("", "|") or int(found["level"] or 0) > 10:
+            raise PydanticCustomError("excerpt", "expected tokens separated by |, a level 1 to 10 after ^ such as: The| ferry^8|.")
+        pieces.append(ESCAPED.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], found["token"]).encode())
+        levels.append(int(found["level"] or 0))
+        place = found.end()
+    return Excerpt(pieces, levels)
 
 
 def readable(text: str) -> str:
@@ -79,33 +84,47 @@ def readable(text: str) -> str:
     return text
 
 
-def inside(section: Inside, text: str, places: list[int]) -> Inside:
-    """The section, if its places are tokens of the text."""
-    count = len(excerpt(text).pieces)
-    if max(places) >= count:
-        raise PydanticCustomError("place", "token {place} of {count}; the first is 0", {"place": max(places), "count": count})
-    return section
-
-
 Notation = Annotated[str, AfterValidator(readable)]
 Answer = Literal["chat", "completion"]
 """`chat` sends turns; `completion` one text that the model goes on with, for models and endpoints without turns."""
 
 
-class ExplainExample(Section):
-    """A neuron with the answer that is wanted."""
+class ExampleExcerpt(Section):
+    """A text with levels, and what single layouts need to know about it."""
+
+    tokens: Notation
+    """In the layout `tokens` a list of tokens, not a text."""
+    reveal: NonNegativeInt = 0
+    """`all_at_once`: the first token whose level is shown; those before it are unknown."""
+    asked: list[NonNegativeInt] = Field(default_factory=list)
+    """`one_at_a_time`: the tokens that are asked about, the first of the text being 0."""
+
+    @model_validator(mode="after")
+    def within(self) -> Self:
+        """Places are places of tokens that are there."""
+        count, last = len(excerpt(self.tokens).pieces), max([self.reveal, *self.asked])
+        if last >= count:
+            raise PydanticCustomError("place", "token {place} of {count}; the first is 0", {"place": last, "count": count})
+        return self
+
+
+class Example(Section):
+    """A neuron as a prompt shows it, with the explanation that is wanted."""
 
     explanations: Annotated[list[str], Field(min_length=1)]
-    """One, or several where the prompt asks for several."""
-    excerpts: Annotated[list[Notation], Field(min_length=1)]
-    """In the layout `tokens` each is a list of tokens, not a text."""
+    """The best one first: it stands where a prompt asks for, or simulates, a single one."""
+    excerpts: Annotated[list[ExampleExcerpt], Field(min_length=1)]
+
+
+Examples = dict[str, Example]
+"""By name, in the order in which they are shown."""
 
 
 class ExplainPrompt(Section):
     """What all prompts for an explanation have in common."""
 
-    form: Answer
-    answers: PositiveInt
+    form: Answer = "chat"
+    answers: PositiveInt = 1
     """Explanations asked for in one answer; more than one as a numbered list."""
     system: str
     question: Annotated[str, template("excerpts", optional=("number", "answers", "repeat"))]
@@ -113,14 +132,11 @@ class ExplainPrompt(Section):
     prefix: str
     """The words with which every answer begins; no part of the explanation."""
     excerpt: Annotated[str, template("lines")]
-    examples: list[ExplainExample]
+    examples: Examples
 
-    @model_validator(mode="after")
-    def examples_answer_as_asked(self) -> Self:
-        """One explanation in each example, unless several are asked for."""
-        if self.answers == 1 and any(len(example.explanations) != 1 for example in self.examples):
-            raise PydanticCustomError("examples", "each example needs exactly one explanation where answers is 1")
-        return self
+    def wanted(self, example: Example) -> list[str]:
+        """The explanations of an example that answer the question: as many as are asked for, at most."""
+        return example.explanations[: self.answers]
 
 
 class PairsPrompt(ExplainPrompt):
@@ -148,6 +164,24 @@ class TokensPrompt(ExplainPrompt):
     layout: Literal["tokens"]
 
 
+class Concepts(Section):
+    """No prompt: phrases of a bank, as `explain.concepts` says."""
+
+    layout: Literal["concepts"]
+
+
+class TokenList(Section):
+    """No prompt: the strongest tokens, as `explain.token_list` says."""
+
+    layout: Literal["token_list"]
+
+
+class Vocabulary(Section):
+    """No prompt of its own: a level for each token of the vocabulary, as `vocabulary` says."""
+
+    layout: Literal["vocabulary"]
+
+
 class ListPrompt(Section):
     """The beginning of a list; what may follow is read token by token."""
 
@@ -165,26 +199,7 @@ class SimulatePrompt(Section):
     alternatives: NonNegativeInt
     """Log-probabilities asked for at each level."""
     system: str
-
-
-class RevealedExcerpt(Section):
-    """An excerpt whose levels are unknown up to a point."""
-
-    tokens: Notation
-    reveal: NonNegativeInt
-    """The first token whose level is shown."""
-
-    @model_validator(mode="after")
-    def within(self) -> Self:
-        """Something is revealed."""
-        return inside(self, self.tokens, [self.reveal])
-
-
-class AllAtOnceExample(Section):
-    """A neuron whose levels are partly shown."""
-
-    explanation: str
-    excerpts: Annotated[list[RevealedExcerpt], Field(min_length=1)]
+    examples: Examples
 
 
 class AllAtOncePrompt(SimulatePrompt):
@@ -194,14 +209,6 @@ class AllAtOncePrompt(SimulatePrompt):
     unknown: str
     question: Annotated[str, template("explanation", "excerpts", optional=("number",))]
     excerpt: Annotated[str, template("lines")]
-    examples: list[AllAtOnceExample]
-
-
-class GeneratedExample(Section):
-    """A neuron whose excerpts are each answered in one turn."""
-
-    explanation: str
-    excerpts: Annotated[list[Notation], Field(min_length=1)]
 
 
 class GeneratedPrompt(SimulatePrompt):
@@ -213,46 +220,33 @@ class GeneratedPrompt(SimulatePrompt):
     tries: Literal[1, 2]
     """With 2 an answer that cannot be read is asked for once more."""
     question: Annotated[str, template("explanation", "tokens")]
-    examples: list[GeneratedExample]
-
-
-class AskedExcerpt(Section):
-    """An excerpt some of whose tokens are asked about."""
-
-    tokens: Notation
-    asked: Annotated[list[NonNegativeInt], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def within(self) -> Self:
-        """Every question is about a token that is there."""
-        return inside(self, self.tokens, self.asked)
-
-
-class OneAtATimeExample(Section):
-    """A neuron with single questions."""
-
-    explanation: str
-    excerpts: Annotated[list[AskedExcerpt], Field(min_length=1)]
+    excerpts_per_example: PositiveInt = 1
+    """At most so many excerpts of an example are shown, each answered in one turn."""
 
 
 class OneAtATimePrompt(SimulatePrompt):
     """The level of one token, given the text up to it. In the form `completion` a tab stands between question and level."""
 
     layout: Literal["one_at_a_time"]
-    form: Answer
+    form: Answer = "chat"
     question: Annotated[str, template("explanation", "text", "token", optional=("number",))]
-    examples: list[OneAtATimeExample]
 
 
 AnyExplainPrompt = PairsPrompt | HighlightPrompt | TokensPrompt
-AnySimulatePrompt = ListPrompt | AllAtOncePrompt | GeneratedPrompt | OneAtATimePrompt
+AnySimulatePrompt = AllAtOncePrompt | GeneratedPrompt | OneAtATimePrompt
 
 
 class Prompts(Section):
-    """Every prompt by its name; `explain.prompt` and `simulate.prompt` choose."""
+    """Every way to explain and to simulate by its name, with the texts that models read."""
 
-    explain: dict[str, Annotated[AnyExplainPrompt, Field(discriminator="layout")]]
-    simulate: dict[str, Annotated[AnySimulatePrompt, Field(discriminator="layout")]]
+    examples: Examples
+    """What several prompts show; they take it by its YAML anchor, so that a prompt depends on no example but its own."""
+    explain: dict[str, Annotated[AnyExplainPrompt | Concepts | TokenList, Field(discriminator="layout")]]
+    """`explain.method` chooses."""
+    simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary, Field(discriminator="layout")]]
+    """`simulate.method` chooses."""
+    vocabulary: dict[str, ListPrompt]
+    """`vocabulary.prompt` chooses."""
 
 
 Count = Callable[[str], int]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurogloss.config.params import CorpusParams
+from neurogloss.config.corpus import CorpusParams
 from neurogloss.corpus.mediawiki import articles
 from neurogloss.errors import UserError
 from neurogloss.subject.sources import resolve

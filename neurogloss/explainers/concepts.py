@@ -16,7 +16,7 @@ from tqdm import tqdm
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Kind, Recordings
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ConceptsParams
+from neurogloss.config.explain import ConceptsParams
 from neurogloss.parallel import map_shards
 from neurogloss.phrases.bank import read_bank
 from neurogloss.phrases.levels import PhraseLevels

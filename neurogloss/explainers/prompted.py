@@ -9,7 +9,8 @@ from jaxtyping import Int
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ExplainParams, ModelParams, TokenListParams
+from neurogloss.config.explain import ExplainParams, TokenListParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, TokensPrompt, excerpt
 from neurogloss.explainers.answers import read_answer
 from neurogloss.explainers.layouts import answer, question
@@ -117,7 +118,7 @@ class Fitting:
 
 def heads(prompt: AnyExplainPrompt) -> list[list[Message]]:
     """All that stands before the question: whole, then with one excerpt less each, from the last example on, one remaining in each."""
-    shown = [[excerpt(text) for text in example.excerpts] for example in prompt.examples]
+    shown = [[excerpt(one.tokens) for one in example.excerpts] for example in prompt.examples.values()]
     cuts = [[len(found) for found in shown]]
     for place in reversed(range(len(shown))):
         for kept in range(len(shown[place]) - 1, 0, -1):
@@ -125,9 +126,10 @@ def heads(prompt: AnyExplainPrompt) -> list[list[Message]]:
     found = []
     for cut in cuts:
         messages = [Message("system", prompt.system)]
-        for number, (example, kept) in enumerate(zip(prompt.examples, cut, strict=True), 1):
-            text = question(shown[number - 1][:kept], prompt, number, len(example.explanations))
-            messages += [Message("user", text), Message("assistant", answer(example.explanations, prompt))]
+        for number, (example, kept) in enumerate(zip(prompt.examples.values(), cut, strict=True), 1):
+            wanted = prompt.wanted(example)
+            text = question(shown[number - 1][:kept], prompt, number, len(wanted))
+            messages += [Message("user", text), Message("assistant", answer(wanted, prompt))]
         found.append(messages)
     return found
 

@@ -8,6 +8,7 @@ from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status, too_many
 from neurogloss.config.params import Params
+from neurogloss.config.prompts import AnyExplainPrompt, Concepts, TokenList
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 
@@ -18,33 +19,30 @@ def explain(recordings: Recordings, params: Params, opened: OpenClient = open_cl
     Only the explain split and what may be fitted on are looked at. `opened` gives the client of a language model.
     Raises UserError where the params do not fit together or more neurons failed than `explain.max_failed_share` allows.
     """
-    method = params.explain.method
+    prompt = params.prompts.explain[params.explain.method]
     rows: list[tuple[Candidate, ...]]
-    if method == "concepts":
+    if isinstance(prompt, Concepts):
         from neurogloss.explainers.concepts import explain_concepts
         from neurogloss.phrases.levels import open_phrase_levels
 
         rows = [(one,) for one in explain_concepts(recordings, open_phrase_levels(recordings, params), params.explain.concepts)]
-    elif method == "token_list":
+    elif isinstance(prompt, TokenList):
         from neurogloss.explainers.token_list import explain_token_list
 
         rows = [(one,) for one in explain_token_list(recordings, params.explain.token_list)]
     else:
-        rows = prompted(recordings, params, opened)
+        rows = prompted(recordings, params, prompt, opened)
     check_failures(rows, params.explain.max_failed_share)
     return Candidates(recordings.layers, recordings.indices, rows)
 
 
-def prompted(recordings: Recordings, params: Params, opened: OpenClient) -> list[tuple[Candidate, ...]]:
+def prompted(recordings: Recordings, params: Params, prompt: AnyExplainPrompt, opened: OpenClient) -> list[tuple[Candidate, ...]]:
     """Candidates from a language model; a silent neuron is not asked about."""
     from neurogloss.explainers.prompted import explain_prompted
     from neurogloss.llm.tokens import fitting
 
     chosen = params.explain
     model = params.model(chosen.model, "explain.model")
-    prompt = params.prompts.explain.get(chosen.prompt)
-    if prompt is None:
-        raise UserError(f"explain.prompt: there is no {chosen.prompt!r}; there are: {', '.join(params.prompts.explain)}")
     rows = np.flatnonzero(~recordings.silent)
     with opened(chosen.model, model, "explain") as client:
         answered = explain_prompted(recordings, rows, prompt, chosen, model, fitting(model), client)

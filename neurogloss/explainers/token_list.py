@@ -7,7 +7,7 @@ from tqdm import tqdm
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import TokenListParams
+from neurogloss.config.explain import TokenListParams
 from neurogloss.phrases.quoted import naming, variant
 
 

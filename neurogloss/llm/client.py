@@ -16,7 +16,7 @@ from typing import Never, Protocol
 from tqdm import tqdm
 
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache, CachedReply, cache_file
 from neurogloss.llm.leases import Leases

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.openai.capabilities import remembered
 from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure

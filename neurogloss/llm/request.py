@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
 
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError
 
 

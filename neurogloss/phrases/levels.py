@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Int, Int64
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.config.params import Params, VocabularyParams
-from neurogloss.config.prompts import ListPrompt
-from neurogloss.errors import UserError
+from neurogloss.config.params import Params
+from neurogloss.config.vocabulary import VocabularyParams
 from neurogloss.phrases.profiles import Gains
 from neurogloss.phrases.quoted import named, variant
 
@@ -111,7 +110,5 @@ class PhraseLevels:
 def open_phrase_levels(recordings: Recordings, params: Params) -> PhraseLevels:
     """The levels of phrases on these recordings; the model is loaded only when a phrase is not known yet."""
     chosen = params.vocabulary
-    prompt = params.prompts.simulate[chosen.prompt]
-    if not isinstance(prompt, ListPrompt):
-        raise UserError(f"vocabulary.prompt: {chosen.prompt!r} has layout {prompt.layout}, expected list")
+    prompt = params.prompts.vocabulary[chosen.prompt]
     return PhraseLevels(recordings, Gains(params.model(chosen.model, "vocabulary.model"), prompt), chosen)

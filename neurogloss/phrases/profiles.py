@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float16
 
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ListPrompt, fill
 from neurogloss.errors import UserError
 from neurogloss.subject.device import device

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int32
 
-from neurogloss.config.params import RecordParams
+from neurogloss.config.record import RecordParams
 from neurogloss.errors import UserError
 
 # Names of the independent random streams drawn from one seed.

@@ -14,8 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from neurogloss.artifacts.recordings import Recordings, Slots, assign_splits, read_recordings, write_recordings
+from neurogloss.config.corpus import CorpusParams
 from neurogloss.config.environment import memory_mb, repository, threads
-from neurogloss.config.params import CorpusParams, Params, RecordParams, SubjectParams
+from neurogloss.config.params import Params
+from neurogloss.config.record import RecordParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.corpus.documents import read_documents
 from neurogloss.corpus.windows import Excerpts, draw_excerpts
 from neurogloss.memory import give_back_freed_memory

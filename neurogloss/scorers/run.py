@@ -17,7 +17,7 @@ from neurogloss.artifacts.scores import SCORES
 from neurogloss.artifacts.simulations import Simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.config.environment import threads
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
 from neurogloss.scorers.control import pairings, partners

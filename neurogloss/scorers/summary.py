@@ -7,7 +7,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.intervals import Interval, mean_intervals
 
 DIGITS = 6

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from neurogloss.artifacts.files import written
 from neurogloss.artifacts.recordings import name
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.intervals import mean_intervals
 from neurogloss.scorers.summary import numbers, rounded, scored_rows
 

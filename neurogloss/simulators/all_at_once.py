@@ -11,8 +11,8 @@ from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ModelParams
-from neurogloss.config.prompts import AllAtOnceExample, AllAtOncePrompt, fill
+from neurogloss.config.models import ModelParams
+from neurogloss.config.prompts import AllAtOncePrompt, Example, fill
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.escape import shown
 from neurogloss.llm.request import Client, Reply, Request, model_id
@@ -43,18 +43,18 @@ def simulate(  # the interface of all simulators
 
 def opening_of(prompt: AllAtOncePrompt) -> str:
     """All that is the same for every explanation: system and examples, each part with an empty line after it."""
-    parts = [prompt.system, *(filled_example(found, number, prompt) for number, found in enumerate(prompt.examples, 1))]
+    parts = [prompt.system, *(filled_example(found, number, prompt) for number, found in enumerate(prompt.examples.values(), 1))]
     return "".join(f"{part}\n\n" for part in parts)
 
 
-def filled_example(found: AllAtOnceExample, number: int, prompt: AllAtOncePrompt) -> str:
+def filled_example(found: Example, number: int, prompt: AllAtOncePrompt) -> str:
     """One neuron whose levels are unknown up to a point in each excerpt."""
     blocks = []
     for one in found.excerpts:
         pairs = example(one.tokens, prompt.highest)
         lines = [f"{token}\t{level if place >= one.reveal else prompt.unknown}" for place, (token, level) in enumerate(pairs)]
         blocks.append(fill(prompt.excerpt, lines="\n".join(lines)))
-    return fill(prompt.question, number=str(number), explanation=found.explanation, excerpts="\n".join(blocks))
+    return fill(prompt.question, number=str(number), explanation=found.explanations[0], excerpts="\n".join(blocks))
 
 
 def question(opening: str, text: str, pieces: list[bytes], prompt: AllAtOncePrompt, model: ModelParams) -> Request:
@@ -96,4 +96,4 @@ def check_spelling(client: Client, prompt: AllAtOncePrompt, model: ModelParams) 
     probe = Request(model.provider, model_id(model), prompt="a level\t10\n", echo="10", top_logprobs=prompt.alternatives)
     (reply,) = client.ask([probe], "probing")
     if isinstance(reply, Reply) and [spot.token for spot in reply.tokens] != ["10"]:
-        raise UserError(f"{model.name} writes 10 in more than one token, so 1 and 10 look alike; choose a simulate.prompt with highest: 9")
+        raise UserError(f"{model.name} writes 10 in more than one token, so 1 and 10 look alike; choose a simulate.method with highest: 9")

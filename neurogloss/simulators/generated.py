@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import GeneratedPrompt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
@@ -66,10 +66,10 @@ def simulate(  # the interface of all simulators
 def opening_of(prompt: GeneratedPrompt) -> tuple[Message, ...]:
     """System and examples."""
     messages = [Message("system", prompt.system)]
-    for found in prompt.examples:
-        for text in found.excerpts:
-            pairs = example(text, prompt.highest)
-            messages.append(Message("user", question(found.explanation, [token for token, _ in pairs], prompt)))
+    for found in prompt.examples.values():
+        for one in found.excerpts[: prompt.excerpts_per_example]:
+            pairs = example(one.tokens, prompt.highest)
+            messages.append(Message("user", question(found.explanations[0], [token for token, _ in pairs], prompt)))
             messages.append(Message("assistant", answer(pairs, prompt)))
     return tuple(messages)
 

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import OneAtATimePrompt, excerpt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
@@ -54,11 +54,11 @@ def simulate(  # the interface of all simulators
 def opening_of(prompt: OneAtATimePrompt) -> tuple[Message, ...]:
     """System and examples, each question with its level."""
     messages = [Message("system", prompt.system)]
-    for number, found in enumerate(prompt.examples, 1):
+    for number, found in enumerate(prompt.examples.values(), 1):
         for one in found.excerpts:
             pieces, levels = excerpt(one.tokens)
             for place in one.asked:
-                messages.append(Message("user", question(found.explanation, pieces[: place + 1], number, prompt)))
+                messages.append(Message("user", question(found.explanations[0], pieces[: place + 1], number, prompt)))
                 messages.append(Message("assistant", str(capped(levels, prompt.highest)[place])))
     return tuple(messages)
 

@@ -11,8 +11,9 @@ from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Simulations
 from neurogloss.artifacts.status import CODES, Status, too_many
-from neurogloss.config.params import ModelParams, Params
-from neurogloss.config.prompts import AllAtOncePrompt, GeneratedPrompt, OneAtATimePrompt
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import Params
+from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, GeneratedPrompt, Vocabulary
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
@@ -55,18 +56,19 @@ def check_failures(simulations: Simulations, allowed: float) -> None:
 @contextmanager
 def open_simulator(recordings: Recordings, params: Params, stage: str, opened: OpenClient = open_client) -> Iterator[Simulate]:
     """The simulator that the params name, as a function; models and connections close with the block."""
-    chosen = params.simulate
-    if chosen.method == "vocabulary":
+    prompt = params.prompts.simulate[params.simulate.method]
+    if isinstance(prompt, Vocabulary):
         yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
     else:
-        model = params.model(chosen.model, "simulate.model")
-        with opened(chosen.model, model, stage) as client:
-            yield partial(asking, recordings, params, model, client)
+        chosen = params.simulate.model
+        model = params.model(chosen, "simulate.model")
+        with opened(chosen, model, stage) as client:
+            yield partial(asking, recordings, prompt, model, client)
 
 
 def asking(
     recordings: Recordings,
-    params: Params,
+    prompt: AnySimulatePrompt,
     model: ModelParams,
     client: Client,
     rows: np.ndarray,
@@ -74,11 +76,8 @@ def asking(
     texts: Sequence[str | None],
 ) -> SimulatedLevels:
     """A simulator that asks a language model, in the layout of its prompt."""
-    prompt = params.prompts.simulate[params.simulate.prompt]
     if isinstance(prompt, AllAtOncePrompt):
         return all_at_once.simulate(recordings, rows, slots, list(texts), client, prompt, model)
     if isinstance(prompt, GeneratedPrompt):
         return generated.simulate(recordings, rows, slots, list(texts), client, prompt, model)
-    if isinstance(prompt, OneAtATimePrompt):
-        return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)
-    raise UserError(f"simulate.prompt: {params.simulate.prompt!r} has layout {prompt.layout}; choose one that fits simulate.method")
+    return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.config.environment import threads
-from neurogloss.config.params import SubjectParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.memory import keep_freed_memory
 from neurogloss.subject.device import device

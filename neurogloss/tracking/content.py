@@ -93,11 +93,11 @@ def run_params(lock: Lock) -> dict[str, str]:
 
 
 def prompts(lock: Lock) -> list[Prompt]:
-    """The prompt texts the stages declare, sorted by name; a prompt of several parts is their YAML."""
+    """The prompt texts the stages declare, sorted by name; a prompt of several parts is their YAML. A method without a text has none."""
     found = {}
     for entry in lock.stages.values():
         for key, value in entry.params.items():
-            if key.startswith("prompts.") and value:
+            if key.startswith("prompts.") and value and (isinstance(value, str) or set(value) != {"layout"}):
                 found[key.removeprefix("prompts.")] = value if isinstance(value, str) else yaml.dump(value, **STYLE)
     return [Prompt(re.sub(r"[^A-Za-z0-9._-]", "_", name), found[name]) for name in sorted(found)]
 
@@ -129,10 +129,7 @@ def run_name(result: Result) -> str:
     name = origin.experiment
     if not name:
         params = run_params(result.lock)
-        method = params.get("explain.method", "explain")
-        if method == "pairs":
-            method += f" {params.get('explain.prompt', '')}"
-        name = f"{method}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
+        name = f"{params.get('explain.method', 'explain')}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
     more = len(origin.changes) - SHOWN_CHANGES
     changes = [*origin.changes[:SHOWN_CHANGES], *([f"{more} more"] if more > 0 else [])]
     text = name + (f": {', '.join(changes)}" if changes else "")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from neurogloss.config.params import SubjectParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.viewer import meaning
 from neurogloss.viewer.encode import spelled

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from neurogloss.config.params import CorpusParams
+from neurogloss.config.corpus import CorpusParams
 from neurogloss.corpus.documents import Document, read_documents
 from neurogloss.corpus.mediawiki import prose
 from neurogloss.errors import UserError

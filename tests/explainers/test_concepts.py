@@ -7,7 +7,7 @@ import pytest
 
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ConceptsParams, TokenListParams
+from neurogloss.config.explain import ConceptsParams, TokenListParams
 from neurogloss.errors import UserError
 from neurogloss.explainers import concepts
 from neurogloss.explainers.concepts import explain_concepts, greedy

@@ -8,8 +8,10 @@ import pytest
 
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ExplainParams, ModelParams, load_params
-from neurogloss.config.prompts import AnyExplainPrompt
+from neurogloss.config.explain import ExplainParams
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import load_params
+from neurogloss.config.prompts import AnyExplainPrompt, ExplainPrompt
 from neurogloss.errors import ProviderError
 from neurogloss.explainers.prompted import explain_prompted, requests_for
 from neurogloss.explainers.token_list import strongest_tokens
@@ -21,7 +23,8 @@ from tests.hostile import hostile
 from tests.snapshots import check, written_out
 
 PARAMS = load_params(Path(__file__).parent.parent.parent / "params.yaml")
-NAMES = sorted(PARAMS.prompts.explain)
+PROMPTS = {name: prompt for name, prompt in PARAMS.prompts.explain.items() if isinstance(prompt, ExplainPrompt)}
+NAMES = sorted(PROMPTS)
 
 
 def words(text: str) -> int:
@@ -43,7 +46,7 @@ def asked(recordings: Recordings, prompt: AnyExplainPrompt, row: int = 0, contex
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_prompt_is_as_kept_whatever_the_tokens(name: str) -> None:
-    check(f"explain_{name}", written_out(asked(hostile(), PARAMS.prompts.explain[name])[0]))
+    check(f"explain_{name}", written_out(asked(hostile(), PROMPTS[name])[0]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,17 +56,17 @@ def test_nothing_but_the_explain_split_and_the_table_is_looked_at(name: str, rec
     activations[:, others] = np.nan
     excerpts[:, others] = len(corpus) - 1
     shared = np.isin(np.arange(len(corpus)), excerpts[:, recordings.slots.where(Split.EXPLAIN)])
-    if name != "token_list":  # which counts what is left of a token outside the score split
+    if name != "tokens":  # which counts what is left of a token outside the score split
         corpus[~shared] = 10**6  # any use is an IndexError
     poisoned = replace(recordings, activations=activations, excerpts=excerpts, corpus=corpus)
-    prompt = PARAMS.prompts.explain[name]
+    prompt = PROMPTS[name]
     assert asked(poisoned, prompt) == asked(recordings, prompt)
 
 
 @pytest.mark.parametrize("name", ["pairs", "numbered"])
 def test_every_token_of_every_explain_excerpt_stands_on_a_line_with_its_level(name: str) -> None:
     hard = hostile()
-    text = asked(hard, PARAMS.prompts.explain[name])[0].messages[-1].content
+    text = asked(hard, PROMPTS[name])[0].messages[-1].content
     slots = hard.slots.where(Split.EXPLAIN)
     scaled = levels(hard.activations[0, slots], float(hard.peaks[0]))
     blocks = text.split("<start>\n")[1:]
@@ -76,7 +79,7 @@ def test_every_token_of_every_explain_excerpt_stands_on_a_line_with_its_level(na
 
 
 def test_next_token_pairs_each_level_with_the_token_that_follows(recordings: Recordings) -> None:
-    text = asked(recordings, PARAMS.prompts.explain["next_token"])[0].messages[-1].content
+    text = asked(recordings, PROMPTS["next_token"])[0].messages[-1].content
     slots = recordings.slots.where(Split.EXPLAIN)
     scaled = levels(recordings.activations[0, slots], float(recordings.peaks[0]))[0]
     pieces = [recordings.vocabulary[token].decode() for token in recordings.tokens(0, slots)[0]]
@@ -85,7 +88,7 @@ def test_next_token_pairs_each_level_with_the_token_that_follows(recordings: Rec
 
 
 def test_the_pairs_above_zero_are_repeated_only_where_they_are_few(recordings: Recordings) -> None:
-    prompt = PARAMS.prompts.explain["pairs"]
+    prompt = PROMPTS["pairs"]
     never, always = (prompt.model_copy(update={"repeat_below": share}) for share in (0.0, 1.0))
     assert "only the tokens with a level above 0" not in asked(recordings, never)[0].messages[-1].content
     text = asked(recordings, always)[0].messages[-1].content
@@ -95,7 +98,7 @@ def test_the_pairs_above_zero_are_repeated_only_where_they_are_few(recordings: R
 
 
 def test_highlighted_text_marks_exactly_the_tokens_from_the_level_asked_for(recordings: Recordings) -> None:
-    prompt = PARAMS.prompts.explain["highlight"]
+    prompt = PROMPTS["highlight"]
     text = asked(recordings, prompt)[0].messages[-1].content
     scaled = levels(recordings.activations[0, recordings.slots.where(Split.EXPLAIN)], float(recordings.peaks[0]))
     assert text.count("<<") == int((scaled >= 3).sum()) > 0
@@ -103,7 +106,7 @@ def test_highlighted_text_marks_exactly_the_tokens_from_the_level_asked_for(reco
 
 
 def test_the_strongest_tokens_of_the_table_come_first(recordings: Recordings) -> None:
-    text = asked(recordings, PARAMS.prompts.explain["token_list"])[0].messages[-1].content
+    text = asked(recordings, PROMPTS["tokens"])[0].messages[-1].content
     best = strongest_tokens(recordings, 0, 3)
     assert text.startswith(f'Tokens: "{recordings.text(int(best[0]))}", "{recordings.text(int(best[1]))}"')
     assert text.split("\n")[0].count('", "') == min(10, len(best)) - 1
@@ -112,13 +115,13 @@ def test_the_strongest_tokens_of_the_table_come_first(recordings: Recordings) ->
 def test_a_neuron_without_a_strong_token_has_no_explanation_and_asks_nothing(recordings: Recordings) -> None:
     client = Scripted("never")
     quiet = replace(recordings, table_counts=recordings.table_counts * 0)
-    found = explain_prompted(quiet, np.array([0]), PARAMS.prompts.explain["token_list"], settings(), model(), words, client)
+    found = explain_prompted(quiet, np.array([0]), PROMPTS["tokens"], settings(), model(), words, client)
     assert [c.status for c in found[0]] == [Status.NO_EXPLANATION]
     assert client.asked == []
 
 
 def test_a_prompt_that_is_too_long_loses_example_excerpts_first_then_the_weakest_of_its_own(recordings: Recordings) -> None:
-    prompt = PARAMS.prompts.explain["pairs"]
+    prompt = PROMPTS["pairs"]
     whole = asked(recordings, prompt)[0].messages
     sizes = [sum(words(m.content) + 8 for m in whole)]
 
@@ -136,14 +139,14 @@ def test_a_prompt_that_is_too_long_loses_example_excerpts_first_then_the_weakest
 
 def test_a_prompt_that_fits_in_no_way_is_too_long_and_asks_nothing(recordings: Recordings) -> None:
     client = Scripted("never")
-    prompt = PARAMS.prompts.explain["pairs"]
+    prompt = PROMPTS["pairs"]
     found = explain_prompted(recordings, np.array([0, 1]), prompt, settings(), model(100), words, client)
     assert [[c.status for c in candidates] for candidates in found] == [[Status.TOO_LONG]] * 2
     assert client.asked == []
 
 
 def test_each_sample_is_a_question_of_its_own_and_another_seed_asks_others(recordings: Recordings) -> None:
-    prompt = PARAMS.prompts.explain["pairs"]
+    prompt = PROMPTS["pairs"]
     three = asked(recordings, prompt, samples=3)
     assert len({request.key for request in three}) == 3
     assert not {request.key for request in three} & {request.key for request in asked(recordings, prompt, samples=3, seed=1)}
@@ -154,20 +157,20 @@ def test_each_sample_is_a_question_of_its_own_and_another_seed_asks_others(recor
 def test_candidates_come_back_to_the_neuron_they_belong_to(recordings: Recordings) -> None:
     rows = np.array([0, 1, 5])
     client = Scripted("one", "two", ProviderError("refused", "no"), "four", Reply("five\nmore"), "six.")
-    found = explain_prompted(recordings, rows, PARAMS.prompts.explain["pairs"], settings(samples=2), model(), words, client)
+    found = explain_prompted(recordings, rows, PROMPTS["pairs"], settings(samples=2), model(), words, client)
     assert [[c.text for c in candidates] for candidates in found] == [["one", "two"], [None, "four"], ["five", "six"]]
     assert found[1][0].status is Status.REFUSED
 
 
 def test_the_fixed_part_stands_first_so_that_prefix_caches_apply(recordings: Recordings) -> None:
-    for prompt in PARAMS.prompts.explain.values():
+    for prompt in PROMPTS.values():
         one, other = (asked(recordings, prompt, row=row)[0].messages for row in (0, 5))
         assert one[:-1] == other[:-1]
         assert one[-1] != other[-1]
 
 
 def test_the_form_completion_ends_where_the_answer_begins(recordings: Recordings) -> None:
-    prompt = PARAMS.prompts.explain["pairs"].model_copy(update={"form": "completion"})
+    prompt = PROMPTS["pairs"].model_copy(update={"form": "completion"})
     request = asked(recordings, prompt)[0]
     assert request.messages == ()
     assert request.prompt.endswith("respond to?\nThis neuron responds to")
@@ -177,7 +180,7 @@ def test_the_form_completion_ends_where_the_answer_begins(recordings: Recordings
 
 def test_a_silent_neuron_is_never_asked_about(recordings: Recordings) -> None:
     with pytest.raises(ValueError, match="row 3 is a silent neuron"):
-        asked(recordings, PARAMS.prompts.explain["pairs"], row=3)
+        asked(recordings, PROMPTS["pairs"], row=3)
 
 
 def test_the_name_of_the_model_in_a_request_tells_weights_apart() -> None:

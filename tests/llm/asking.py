@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from neurogloss.config.params import ModelParams, Price
+from neurogloss.config.models import ModelParams, Price
 from neurogloss.llm.request import Message, Request
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from neurogloss.config.params import Price
+from neurogloss.config.models import Price
 from neurogloss.errors import UserError
 from neurogloss.llm.budget import Budget, current_run
 from neurogloss.llm.cache import Cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurogloss.config.params import ModelParams, Price
+from neurogloss.config.models import ModelParams, Price
 from neurogloss.config.prompts import ListPrompt
 from neurogloss.errors import UserError
 from neurogloss.phrases.profiles import BATCH, Gains

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_recordings, write_recordings
-from neurogloss.config.params import RecordParams
+from neurogloss.config.record import RecordParams
 from neurogloss.corpus.windows import Excerpts
 from neurogloss.errors import UserError
 from neurogloss.recording import kernels

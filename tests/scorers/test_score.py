@@ -15,7 +15,7 @@ from neurogloss.artifacts.recordings import Kind, Recordings, Split, write_recor
 from neurogloss.artifacts.scores import SCORES, read_scores
 from neurogloss.artifacts.simulations import Simulations, write_simulations
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.control import pairings, partners
 from neurogloss.scorers.run import same_document_share, score

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.config.params import VocabularyParams
+from neurogloss.config.vocabulary import VocabularyParams
 from neurogloss.phrases.levels import PhraseLevels
 from neurogloss.phrases.profiles import Gains
 

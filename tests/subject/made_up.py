@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurogloss.config.params import RecordParams
+from neurogloss.config.record import RecordParams
 from neurogloss.corpus.windows import Excerpts
 
 VOCABULARY = 40

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from neurogloss.config.params import SubjectParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.subject.model import load_subject
 from tests.tiny import save_tiny_model

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from neurogloss.config.params import SubjectParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.viewer.model import Model
 from neurogloss.viewer.pages import Pages
 from neurogloss.viewer.result import open_result

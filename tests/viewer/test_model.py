@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from neurogloss.artifacts.recordings import read_recordings
-from neurogloss.config.params import SubjectParams
+from neurogloss.config.subject import SubjectParams
 from neurogloss.subject.model import Subject, load_subject
 from neurogloss.viewer.live import analyse
 from neurogloss.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of

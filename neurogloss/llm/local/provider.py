@@ -11,7 +11,7 @@ import torch
 
 from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import Count
 from neurogloss.errors import UserError
 from neurogloss.llm.local.echo import Echo, answer_echoes, read_echo

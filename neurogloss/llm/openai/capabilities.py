@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.openai.driver import StoppedError

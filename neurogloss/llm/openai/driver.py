@@ -17,7 +17,7 @@ from typing import Protocol
 
 from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.budget import Budget
 from neurogloss.llm.openai.endpoint import Endpoint

@@ -12,7 +12,7 @@ import httpx2
 import openai
 
 from neurogloss.config import environment
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.llm.budget import Budget
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.openai.batch import Batches

@@ -1,0 +1,40 @@
+"""explain: how a neuron gets its sentence."""
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from neurogloss.config.section import Section, Share
+
+
+class ConceptsParams(Section):
+    """How the concept bank is searched."""
+
+    bank: str
+    """Name of a bank under neurogloss/phrases/banks."""
+    phrases: PositiveInt
+    """At most so many phrases in one explanation."""
+    shortlist: PositiveInt
+    """The best single phrases, among which combinations are sought."""
+
+
+class TokenListParams(Section):
+    """How the strongest tokens are listed."""
+
+    tokens: PositiveInt
+    minimum: PositiveInt
+    """A token must occur so often in the corpus."""
+
+
+class ExplainParams(Section):
+    """How a neuron gets its sentence."""
+
+    seed: NonNegativeInt
+    method: str
+    """A name under `prompts.explain`, whose layout says how it works."""
+    model: str
+    """A name under `models`; used by the layouts that ask a language model."""
+    samples: PositiveInt
+    temperature: NonNegativeFloat
+    max_tokens: PositiveInt
+    concepts: ConceptsParams
+    token_list: TokenListParams
+    max_failed_share: Share

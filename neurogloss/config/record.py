@@ -1,0 +1,25 @@
+"""record: what is kept of the subject's activations."""
+
+from typing import Literal
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from neurogloss.config.section import Section
+
+
+class RecordParams(Section):
+    """What is kept of the subject's activations."""
+
+    seed: NonNegativeInt
+    layers: Literal["all"] | list[NonNegativeInt]
+    neurons: Literal["all"] | PositiveInt
+    """Per layer; a number is a seeded sample."""
+    excerpts: PositiveInt
+    tokens: PositiveInt
+    """Length of an excerpt."""
+    top: PositiveInt
+    random: PositiveInt
+    per_split: PositiveInt
+    """Top and random excerpts dealt to each split; the surplus may be fitted on."""
+    table_tokens: PositiveInt
+    """The most frequent tokens of the corpus, which get a mean activation."""

