@@ -6,6 +6,7 @@ from neurogloss.cli.cache import cache
 from neurogloss.cli.compare import compare
 from neurogloss.cli.export import export
 from neurogloss.cli.import_ import import_
+from neurogloss.cli.judge import judge
 from neurogloss.cli.plan import plan
 from neurogloss.cli.plots import plots
 from neurogloss.cli.report import report
@@ -26,6 +27,7 @@ app.command()(show)
 app.command()(table)
 app.command()(view)
 app.command()(plan)
+app.command()(judge)
 app.add_typer(cache, name="cache")
 app.command()(site)
 app.command()(report)

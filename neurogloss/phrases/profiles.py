@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,10 @@ class Gains:
             raise UserError(f"vocabulary needs a model with provider local, got {model.provider}; name one in vocabulary.model")
         self.model = model
         self.prompt = prompt
-        self.loaded: tuple[Any, Any] | None = None
 
     def open(self) -> tuple[Any, Any]:
         """The causal language model and its tokenizer."""
-        if self.loaded is None:
-            from neurogloss.subject.model import load_model
-            from neurogloss.subject.sources import resolve
-
-            path = resolve(self.model.name, self.model.revision, self.model.sha256)
-            network, tokenizer = load_model(path, self.model.name, self.model.dtype)
-            self.loaded = network.to(device()).eval().requires_grad_(False), tokenizer
-        return self.loaded
+        return load(self.model.name, self.model.revision, self.model.sha256, self.model.dtype, device())
 
     def of(self, phrases: Sequence[str]) -> Float16[np.ndarray, "phrase token"]:
         """One row per phrase, one column per token id."""
@@ -155,6 +148,16 @@ class Gains:
         # The head, too, sees the full batch: a product's last bits depend on its shape.
         logits, _ = prefixes.forward(ids, copied(prefix, BATCH), [Place(row, ids.shape[1] - 1) for row in range(BATCH)])
         return torch.log_softmax(logits[: len(prompts)], dim=-1)
+
+
+@lru_cache(maxsize=1)
+def load(name: str, revision: str | None, sha256: str | None, dtype: str, place: str) -> tuple[Any, Any]:
+    """A causal language model in eval mode and its tokenizer; the last one stays loaded."""
+    from neurogloss.subject.model import load_model
+    from neurogloss.subject.sources import resolve
+
+    network, tokenizer = load_model(resolve(name, revision, sha256), name, dtype)
+    return network.to(place).eval().requires_grad_(False), tokenizer
 
 
 def begins(ids: list[int], head: list[int]) -> bool:

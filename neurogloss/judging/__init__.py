@@ -1,0 +1,1 @@
+"""Judging explanations of units that were recorded anywhere, without a pipeline."""

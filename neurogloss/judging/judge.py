@@ -1,0 +1,242 @@
+"""judge: how well the simulator that the params name reads explanations of units that were recorded anywhere.
+
+score           correlation of simulated levels with activations, pooled over a unit's excerpts; a constant simulation scores 0
+agreement       the same with a careful reader's levels, where the file has them
+rank_agreement  over explanations, the rank correlation (Spearman) of the simulator's score with the reader's
+sensitivity     mean correlation between levels for different sentences on the same excerpts; 1 means that the simulator does not read.
+                A unit with several explanations brings its own sentences, one with a single explanation borrows the next unit's
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from neurogloss.artifacts.recordings import NEURONS, Kind, Recordings, Slots, Split
+from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import Params
+from neurogloss.errors import UserError
+from neurogloss.judging.units import JudgedUnit, by_length
+from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.llm.request import Client
+from neurogloss.measures.correlation import correlation
+from neurogloss.simulators.run import open_simulator
+
+BORROWED = 50
+"""Units with a single explanation that are also simulated from another unit's."""
+
+
+class Sentence(NamedTuple):
+    """An explanation to be simulated on a unit's excerpts."""
+
+    unit: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One explanation of one unit."""
+
+    unit: str
+    explanation: str
+    score: float | None
+    """None where the recording is constant or nothing was simulated."""
+    rank: int
+    """Among the unit's own explanations, 1 the best; equal scores share the better rank."""
+    agreement: float | None
+    """None without labels, where they are constant, or where nothing was simulated."""
+    reader_score: float | None
+    """What the labels score."""
+    failed: int
+    """Excerpts without a simulation."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What judging found."""
+
+    explanations: list[Judged]
+    units: int
+    sensitivity: float | None
+    failed: Counter[str]
+    """Excerpts without a simulation, by cause; borrowed sentences are not counted."""
+
+    @property
+    def score(self) -> float | None:
+        """Mean score."""
+        return mean([one.score for one in self.explanations])
+
+    @property
+    def agreement(self) -> float | None:
+        """Mean agreement."""
+        return mean([one.agreement for one in self.explanations])
+
+    @property
+    def rank_agreement(self) -> float | None:
+        """Spearman correlation of the simulator's scores with the reader's; None with fewer than three."""
+        pairs = [(one.score, one.reader_score) for one in self.explanations if one.score is not None and one.reader_score is not None]
+        if len(pairs) < 3:
+            return None
+        from scipy.stats import rankdata
+
+        first, second = (rankdata(column) for column in zip(*pairs, strict=True))
+        return correlation(first, second)
+
+
+def judge(units: Sequence[JudgedUnit], params: Params, borrowed: int = BORROWED, opened: OpenClient = open_client) -> Verdict:
+    """Simulate every explanation on its unit's excerpts and compare; up to `borrowed` units get another's sentence, too, for sensitivity.
+
+    Raises UserError where the params do not fit together.
+    """
+    own = [Sentence(number, text) for number, unit in enumerate(units) for text in unit.explanations]
+    single = [number for number, unit in enumerate(units) if len(unit.explanations) == 1]
+    extra = [Sentence(number, other) for number in single[:borrowed] if (other := another(units, number)) is not None]
+    levels, statuses = simulated(units, [*own, *extra], params, opened)
+    judged, failed, start = [], Counter[str](), 0
+    for unit in units:
+        stop = start + len(unit.explanations)
+        judged += compared(unit, levels[start:stop], statuses[start:stop])
+        failed.update(str(status) for found in statuses[start:stop] for status in found if status is not Status.OK)
+        start = stop
+    return Verdict(judged, len(units), sensitivity([*own, *extra], levels), failed)
+
+
+def another(units: Sequence[JudgedUnit], number: int) -> str | None:
+    """The next unit's first explanation that differs from this unit's; None where there is none."""
+    mine = set(units[number].explanations)
+    for step in range(1, len(units)):
+        text = units[(number + step) % len(units)].explanations[0]
+        if text not in mine:
+            return text
+    return None
+
+
+def simulated(
+    units: Sequence[JudgedUnit], sentences: Sequence[Sentence], params: Params, opened: OpenClient
+) -> tuple[list[list[np.ndarray]], list[list[Status]]]:
+    """Levels (token) and status of each sentence on each of its unit's excerpts; NaN where the status is not ok."""
+    levels: list[list[np.ndarray]] = [[np.empty(0)] * len(units[sentence.unit].excerpts) for sentence in sentences]
+    statuses: list[list[Status]] = [[Status.OK] * len(units[sentence.unit].excerpts) for sentence in sentences]
+    of_unit: dict[int, list[int]] = {}
+    for place, sentence in enumerate(sentences):
+        of_unit.setdefault(sentence.unit, []).append(place)
+    with ExitStack() as stack:
+        once = opened_once(stack, opened)
+        for tokens, places in by_length(list(units)):
+            pairs = [(at, excerpt, row) for row, (unit, excerpt) in enumerate(places) for at in of_unit[unit]]
+            corpus = [units[unit].excerpts[excerpt].pieces for unit, excerpt in places]
+            recordings = as_recordings(corpus, tokens, [row for _, _, row in pairs])
+            texts = [sentences[at].text for at, _, _ in pairs]
+            with open_simulator(recordings, params, "judge", once) as simulate:
+                found = simulate(np.arange(len(pairs)), np.array([0]), texts)
+            for (at, excerpt, _), values, code in zip(pairs, found.levels[:, 0], found.status[:, 0], strict=True):
+                levels[at][excerpt] = np.asarray(values, np.float64)
+                statuses[at][excerpt] = CODES[code]
+    return levels, statuses
+
+
+def opened_once(stack: ExitStack, opened: OpenClient) -> OpenClient:
+    """Clients that stay open as long as the stack, so that a model is loaded once whatever the lengths of excerpts."""
+    clients: dict[str, Client] = {}
+
+    @contextmanager
+    def once(name: str, model: ModelParams, stage: str) -> Iterator[Client]:
+        if name not in clients:
+            clients[name] = stack.enter_context(opened(name, model, stage))
+        yield clients[name]
+
+    return once
+
+
+def as_recordings(corpus: list[tuple[bytes, ...]], tokens: int, rows: list[int]) -> Recordings:
+    """Recordings in which each pair of a sentence and an excerpt is a neuron with one excerpt; what simulators do not read is empty."""
+    vocabulary = sorted({piece for excerpt in corpus for piece in excerpt})
+    number = {piece: place for place, piece in enumerate(vocabulary)}
+    count, layers = len(rows), np.zeros(len(rows), np.int32)
+    return Recordings(
+        layers=layers,
+        indices=np.arange(count, dtype=np.int32),
+        statistics=NEURONS.empty_table(),
+        peaks=np.ones(count),
+        slots=Slots((Kind.TOP,), (Split.SCORE,)),
+        corpus=np.array([[number[piece] for piece in excerpt] for excerpt in corpus], np.int32).reshape(len(corpus), tokens),
+        documents=pa.table({"document": [""] * len(corpus), "start": [0] * len(corpus)}),
+        vocabulary=vocabulary,
+        excerpts=np.array(rows, np.int32).reshape(count, 1),
+        activations=np.zeros((0, 1, tokens), np.float16),
+        table_tokens=np.empty(0, np.int32),
+        table_counts=np.empty(0, np.int32),
+        token_means=np.empty((count, 0), np.float16),
+        about={},
+    )
+
+
+def compared(unit: JudgedUnit, levels: list[list[np.ndarray]], statuses: list[list[Status]]) -> list[Judged]:
+    """Each explanation of a unit, in their order."""
+    scores, agreements, failures = [], [], []
+    for found, codes in zip(levels, statuses, strict=True):
+        use = [code is Status.OK for code in codes]
+        scores.append(pooled([excerpt.activations for excerpt in unit.excerpts], found, use))
+        labels = None if unit.labelled is None else [excerpt.levels or [] for excerpt in unit.excerpts]
+        agreements.append(None if labels is None else pooled(labels, found, use))
+        failures.append(use.count(False))
+    reader = None if unit.labelled is None else defined_correlation(unit.recorded, unit.labelled)
+    order = [-2.0 if score is None else score for score in scores]
+    return [
+        Judged(unit.unit, text, score, 1 + sum(other > mine for other in order), agreement, reader, failed)
+        for text, score, mine, agreement, failed in zip(unit.explanations, scores, order, agreements, failures, strict=True)
+    ]
+
+
+def pooled(truth: Sequence[Sequence[float]], levels: list[np.ndarray], use: list[bool]) -> float | None:
+    """Correlation over the tokens of the excerpts in use; None without one."""
+    chosen = [place for place, used in enumerate(use) if used]
+    if not chosen:
+        return None
+    return defined_correlation(np.concatenate([truth[place] for place in chosen]), np.concatenate([levels[place] for place in chosen]))
+
+
+def defined_correlation(truth: np.ndarray, levels: np.ndarray) -> float | None:
+    """Correlation; 0 where the levels are constant, None where the truth is."""
+    found = correlation(np.asarray(truth, np.float64), np.asarray(levels, np.float64))
+    if found is None and len(truth) > 1 and np.ptp(truth) > 0:
+        return 0.0
+    return found
+
+
+def sensitivity(sentences: Sequence[Sentence], levels: list[list[np.ndarray]]) -> float | None:
+    """Mean over units of the mean correlation between levels for different sentences; pairs in which one is constant are left out."""
+    of_unit: dict[int, list[np.ndarray]] = {}
+    for sentence, found in zip(sentences, levels, strict=True):
+        of_unit.setdefault(sentence.unit, []).append(np.concatenate(found))
+    means = []
+    for several in of_unit.values():
+        found_pairs = []
+        for one, other in combinations(several, 2):
+            both = ~(np.isnan(one) | np.isnan(other))
+            if (value := correlation(one[both], other[both])) is not None:
+                found_pairs.append(value)
+        if found_pairs:
+            means.append(float(np.mean(found_pairs)))
+    return float(np.mean(means)) if means else None
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of what is defined; None without any."""
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None
+
+
+def with_simulator(params: Params, name: str | None) -> Params:
+    """The params with another simulator; UserError where there is no such prompt."""
+    if name is None:
+        return params
+    if name not in params.prompts.simulate:
+        raise UserError(f"--simulator: there is no {name!r}; there are: {', '.join(params.prompts.simulate)}")
+    return params.model_copy(update={"simulate": params.simulate.model_copy(update={"method": name})})
