@@ -2,7 +2,7 @@
 
 score           correlation of simulated levels with activations, pooled over a unit's excerpts; a constant simulation scores 0
 agreement       the same with a careful reader's levels, where the file has them
-rank_agreement  over explanations, the rank correlation (Spearman) of the simulator's score with the reader's
+rank_agreement  over explanations, the correlation of the simulator's score with the reader's
 sensitivity     mean correlation between levels for different sentences on the same excerpts; 1 means that the simulator does not read.
                 A unit with several explanations brings its own sentences, one with a single explanation borrows the next unit's
 """
@@ -79,13 +79,11 @@ class Verdict:
 
     @property
     def rank_agreement(self) -> float | None:
-        """Spearman correlation of the simulator's scores with the reader's; None with fewer than three."""
+        """Correlation of the simulator's scores with the reader's, over explanations; None with fewer than three."""
         pairs = [(one.score, one.reader_score) for one in self.explanations if one.score is not None and one.reader_score is not None]
         if len(pairs) < 3:
             return None
-        from scipy.stats import rankdata
-
-        first, second = (rankdata(column) for column in zip(*pairs, strict=True))
+        first, second = (np.array(column) for column in zip(*pairs, strict=True))
         return correlation(first, second)
 
 

@@ -157,7 +157,7 @@ class CachedClient:
         return found
 
     def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
-        """Send what no other run is sending, and wait for what another run has in flight; `asked` are the keys that went to the provider."""
+        """Send what no other run is sending, and wait for what one has in flight; `asked` are the keys that went to the provider."""
         if any(request.echo for request in missing.values()) and not self.offers("echo"):
             raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
         left, waited = dict(missing), False

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.status import Status
-from neurogloss.config.params import ModelParams
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ClassifyPrompt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id

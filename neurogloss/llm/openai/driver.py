@@ -1,8 +1,8 @@
 """Many requests in flight at one endpoint, each retried until answered or permanently failed.
 
-A transient fault is retried with exponential backoff, up to a number of attempts and a total time, and ends as the status `unanswered`;
-a permanent one (key, quota, model, address, malformed request) ends the stage at once. On Ctrl-C no new request is sent, those in flight are
-awaited and kept, and a second Ctrl-C drops them.
+A transient fault is retried with exponential backoff, up to a number of attempts and a total time, and ends as the status
+`unanswered`; a permanent one (key, quota, model, address, malformed request) ends the stage at once. On Ctrl-C no new request is sent,
+those in flight are awaited and kept, and a second Ctrl-C drops them.
 """
 
 import asyncio
@@ -171,7 +171,9 @@ class Driver:
     def given_up(self, problem: Fault) -> ProviderError:
         """The status of a request that no retry could mend; UserError when that is all the endpoint still does."""
         if problem.after_s is not None and problem.after_s > self.retry_s:
-            raise UserError(self.described(f"{problem.message}; it asks to wait {problem.after_s:.0f} s: run again then, all answers are kept"))
+            raise UserError(
+                self.described(f"{problem.message}; it asks to wait {problem.after_s:.0f} s: run again then, all answers are kept")
+            )
         self.consecutive_failures += 1
         if self.consecutive_failures >= max(MOST_CONSECUTIVE_FAILURES, self.pace.most):
             raise UserError(
