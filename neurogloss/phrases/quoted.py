@@ -43,10 +43,11 @@ def named(phrase: str) -> list[str] | None:
 
 
 def phrases(text: str) -> list[str]:
-    """The parts of an explanation: it is cut at each semicolon that stands outside quotes.
+    """The parts of an explanation: it is cut at each semicolon that stands outside quotes. A full stop at its end does not count.
 
-    >>> phrases('the sign ";"; metals; gases')
+    >>> phrases('the sign ";"; metals; gases.')
     ['the sign ";"', 'metals', 'gases']
     """
+    text = text.rstrip().rstrip(".") or text
     parts = re.findall(r"(?:\"(?:[^\"\\]|\\.)*\"|[^;])+", text)
     return [part.strip() for part in parts if part.strip()] or [text.strip()]
