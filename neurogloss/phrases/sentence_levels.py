@@ -57,7 +57,7 @@ def group_levels(group: Group, passage: Passage) -> Float64[np.ndarray, " token"
         share = START if kind.place is Place.TEXT_START else BESIDE if beside else OWN
         levels = np.maximum(levels, share * passage.of_class(kind))
     if group.relation is None or not (group.operands or group.operand_classes):
-        return levels
+        return np.asarray(levels)
     related = passage.related(group.relation, group.operands)
     for kind in group.operand_classes:
         related = related | passage.shifted(passage.of_class(kind), 1 if group.relation is Relation.AFTER else -1)

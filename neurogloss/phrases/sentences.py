@@ -13,10 +13,10 @@ from neurogloss.phrases.quoted import named
 from neurogloss.phrases.token_classes import FUNCTION_WORDS, Place, TokenClass, token_classes
 from neurogloss.phrases.wording import AFFIXES, EXCLUDING, INSIDE, LEADING, PASSED, RELATIONS, WEIGHTS, Relation
 
-PROFILE_WORDS, PROFILE_LETTERS = 8, 80
-"""A longer stretch of prose is cut."""
-PROFILES = 8
-"""Of each sentence at most so many, so that a page of text costs no more than a sentence."""
+PHRASE_WORDS, PHRASE_LETTERS = 8, 80
+"""A longer phrase is read as a sentence."""
+PROFILE_WORDS, LISTED_WORDS, PROFILES = 6, 4, 8
+"""Of a stretch of prose, of the words in quotes of a group, profiles of a sentence: more are left out, for each costs a forward pass."""
 WORD_START = TokenClass(place=Place.WORD_START)
 
 
@@ -210,7 +210,7 @@ def profile(draft: Draft) -> list[str]:
     quoted = [item.text.strip() for item in [*draft.targets, *draft.examples] if item.kind == "quote"]
     words = [text for text in quoted if re.fullmatch(r"[^\W\d_]{3,}(?: [^\W\d_]+)?", text) and text.lower() not in FUNCTION_WORDS]
     if words:
-        return [", ".join(words[:6])]
+        return [", ".join(words[:LISTED_WORDS])]
     if draft.targets:
         return []
     runs = [run.split() for run in re.split(r"[^\w\s'/-]", " ".join(draft.words))]
@@ -223,7 +223,7 @@ def topic(words: list[str]) -> str:
         words = words[1:]
     while words and words[-1].lower() in PASSED:
         words = words[:-1]
-    return " ".join(words[:PROFILE_WORDS])[:PROFILE_LETTERS] if any(len(word) > 3 for word in words) else ""
+    return " ".join(words[:PROFILE_WORDS])[:PHRASE_LETTERS] if any(len(word) > 3 for word in words) else ""
 
 
 def read(sentence: str) -> Reading:
@@ -235,20 +235,22 @@ def read(sentence: str) -> Reading:
             groups.append(group(weight, draft))
             profiles += [Profile(weight, phrase) for phrase in profile(draft)]
     reading = Reading(tuple(groups), tuple(profiles[:PROFILES]))
-    return reading if reading.outright or profiles else Reading((), (Profile(1.0, sentence[:PROFILE_LETTERS]),))
+    return reading if reading.outright or profiles else Reading((), (Profile(1.0, sentence[:PHRASE_LETTERS]),))
 
 
 def plain(phrase: str) -> bool:
-    """Whether a phrase is no sentence: it names tokens in the one form that `naming` writes, or is short, without marks or clauses.
+    """Whether a phrase is no sentence: it names tokens in the form that `naming` writes, lists words, or is short, without marks or clauses.
 
-    >>> plain("metals"), plain('the words "of", "in"'), plain('"of" after a noun'), plain("mainly metals")
-    (True, True, False, False)
+    >>> [plain(text) for text in ("metals", 'the words "of", "in"', "perhaps, dating", '"of" after a noun', "mainly metals")]
+    [True, True, True, False, False]
     """
     if named(phrase) is not None:
         return True
-    if len(phrase) > PROFILE_LETTERS or len(phrase.split()) > PROFILE_WORDS:
+    if len(phrase) > PHRASE_LETTERS or len(phrase.split()) > PHRASE_WORDS:
         return False
     items = scan(phrase)
-    said = {item.text.lower() for item in items}
-    marked = any(item.nested or item.kind in ("quote", "pieces") for item in items)
-    return not marked and not said & (WEIGHTS.keys() | RELATIONS.keys())
+    if any(item.nested or item.kind in ("quote", "pieces") for item in items):
+        return False
+    listed = re.fullmatch(r"[^\s,]+(?:, [^\s,]+)*", phrase) is not None
+    whole = sum(len(part) for _, part in clauses(items)) == len(items)
+    return listed or (whole and not any(item.text.lower() in RELATIONS for item in items))

@@ -72,7 +72,7 @@ PLACES = [
 ]
 WORDS = [
     (r"prepositions?", PREPOSITIONS),
-    (r"(?:definite |indefinite )?articles?(?! (?:about|on|number|of|title))", ARTICLES),
+    (r"articles|(?:definite|indefinite) article|article(?= \")", ARTICLES),
     (r"possessives?(?: pronouns?| determiners?| adjectives?)?", POSSESSIVES),
     (r"relative pronouns?|relativi[sz]ers?", RELATIVES),
     (r"(?:third-person |personal |subject )?pronouns?", f"{PERSONAL} {RELATIVES} {POSSESSIVES}"),

@@ -62,6 +62,63 @@ def test_a_simulation_is_the_mean_over_phrases_at_each_token(recordings: Recordi
     assert [CODES[code] for code in found.status[:, 0]] == [Status.OK, Status.NO_EXPLANATION]
 
 
+def test_a_full_stop_at_the_end_changes_nothing(recordings: Recordings) -> None:
+    reader = vocabulary(recordings, {"metals": {" w3": 4.5}})
+    slots = np.array([0, 3])
+    found = simulate(reader, np.array([0, 0]), slots, ["metals", "metals."])
+    np.testing.assert_array_equal(found.levels[0], found.levels[1])
+    assert found.levels[0].any()
+
+
+def test_a_sentence_is_read_in_its_context_and_phrases_beside_it_as_ever(recordings: Recordings) -> None:
+    reader = vocabulary(recordings, {"metals": {" w3": 4.5}})
+    slots = np.arange(len(recordings.slots))
+    texts = recordings.tokens(0, slots)
+    first, then = (int(token) for token in texts[0, :2])
+    sentence = f'mainly "{recordings.text(then).strip()}" after "{recordings.text(first).strip()}".'
+    found = simulate(reader, np.array([0, 0, 1]), slots, [sentence, "metals", None])
+    expected = np.where(texts == then, 3, 0)
+    expected[:, 1:][(texts[:, 1:] == then) & (texts[:, :-1] == first)] = 10
+    np.testing.assert_allclose(found.levels[0], expected, atol=0.01)
+    np.testing.assert_array_equal(found.levels[1], simulate(reader, np.array([0]), slots, ["metals"]).levels[0])
+    assert [CODES[code] for code in found.status[:, 0]] == [Status.OK, Status.OK, Status.NO_EXPLANATION]
+
+
+def test_sentences_that_fill_several_blocks_are_read_like_single_ones(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = vocabulary(recordings, {"iron, gold": {" w3": 4.5}, "about names": {" w5": 2.5}})
+    slots, rows = np.array([0, 2]), np.array([0, 1, 2, 3, 4])
+    sentences = [
+        'the words "iron", "gold" in lists',
+        "mainly about names",
+        'the word "w3" and nothing else',
+        "mainly about names",
+        'not "w3"',
+    ]
+    single = [simulate(reader, rows[place : place + 1], slots, [text]).levels[0] for place, text in enumerate(sentences)]
+    monkeypatch.setattr("neurogloss.simulators.vocabulary.BLOCK", 2)
+    np.testing.assert_array_equal(simulate(reader, rows, slots, sentences).levels, np.stack(single))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u8a00\u8449\u306e\u610f\u5473",
+        "Wort",
+        '"',
+        "?! .. --",
+        "x" * 5000,
+        "word " * 1000,
+        '"a" ' * 1250,
+        "(" * 5000,
+        "caf\u00e9 \u00ab de",
+    ],
+)
+def test_any_sentence_is_simulated(recordings: Recordings, text: str) -> None:
+    found = simulate(vocabulary(recordings, {}), np.array([0]), np.array([0]), [text])
+    assert CODES[found.status[0, 0]] == Status.OK
+    assert ((found.levels >= 0) & (found.levels <= 10)).all()
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.sampled_from(["words", "sign", "tokens"]))
 def test_any_text_can_be_named_and_read_back(texts: list[str], kind: str) -> None:
     assert named(naming(kind, texts)) == texts
