@@ -239,7 +239,7 @@ def read(sentence: str) -> Reading:
 
 
 def plain(phrase: str) -> bool:
-    """Whether a phrase is no sentence: it names tokens in the form that `naming` writes, lists words, or is short, without marks or clauses.
+    """Whether a phrase is no sentence: it names tokens in the form that `naming` writes, lists words, or is short, without marks.
 
     >>> [plain(text) for text in ("metals", 'the words "of", "in"', "perhaps, dating", '"of" after a noun', "mainly metals")]
     [True, True, True, False, False]
