@@ -125,7 +125,8 @@ def simulate_sentences(
 ) -> Iterator[Float16[np.ndarray, "neuron place token"]]:
     """Levels by sentences, one block of neurons after the other; all their profiles are learned first."""
     recordings, entries = phrase_levels.recordings, phrase_levels.entries
-    readings = [read(sentence) for sentence in sentences]
+    distinct = {sentence: read(sentence) for sentence in dict.fromkeys(sentences)}
+    readings = [distinct[sentence] for sentence in sentences]
     phrase_levels.gains.learn(sorted({profile.phrase for reading in readings for profile in reading.profiles}))
     texts = TokenTexts([recordings.text(int(token)) for token in entries.tokens])
 
