@@ -62,6 +62,7 @@ def test_the_token_that_stands_as_the_sentence_says_is_highest(sentence: str, to
 
 def test_nothing_stands_after_or_before_across_excerpts() -> None:
     assert said('the word following "number"', [" a", " number"], [" of", " b"]) == [0, 0, 0, 0]
+    assert said("hyphens after digits", ["5"], ["-", "-"]) == said("hyphens after digits", ["x"], ["-", "-"])
     assert said('"number" before "of"', [" a", " number"], [" of", " b"]) == said('"number" before "of"', [" a", " number"], [" x", " b"])
 
 

@@ -84,6 +84,14 @@ def test_a_sentence_is_read_in_its_context_and_phrases_beside_it_as_ever(recordi
     assert [CODES[code] for code in found.status[:, 0]] == [Status.OK, Status.OK, Status.NO_EXPLANATION]
 
 
+def test_prose_that_says_nothing_outright_is_the_mean_over_its_phrases(recordings: Recordings) -> None:
+    reader = vocabulary(recordings, {"metals of all sorts": {" w3": 4.5}, "gases": {" w3": 2.5, " w5": 4.5}})
+    slots = np.array([0, 3])
+    found = simulate(reader, np.array([0]), slots, ["mainly metals of all sorts; mainly gases"])
+    tokens = recordings.tokens(0, slots)
+    np.testing.assert_allclose(found.levels[0], np.select([tokens == 3, tokens == 5], [7.5, 5.0], 0.0), atol=0.01)
+
+
 def test_sentences_that_fill_several_blocks_are_read_like_single_ones(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = vocabulary(recordings, {"iron, gold": {" w3": 4.5}, "about names": {" w5": 2.5}})
     slots, rows = np.array([0, 2]), np.array([0, 1, 2, 3, 4])
