@@ -236,6 +236,41 @@ AnyExplainPrompt = PairsPrompt | HighlightPrompt | TokensPrompt
 AnySimulatePrompt = AllAtOncePrompt | GeneratedPrompt | OneAtATimePrompt
 
 
+class ClassifyExample(Section):
+    """Excerpts with the ratings that are wanted."""
+
+    explanation: str
+    excerpts: Annotated[list[str], Field(min_length=1)]
+    answers: list[Literal[0, 1]]
+    """One for each excerpt."""
+
+    @model_validator(mode="after")
+    def as_many(self) -> Self:
+        """As many ratings as excerpts."""
+        if len(self.answers) != len(self.excerpts):
+            raise PydanticCustomError(
+                "answers", "{count} answers for {excerpts} excerpts", {"count": len(self.answers), "excerpts": len(self.excerpts)}
+            )
+        return self
+
+
+class ClassifyPrompt(Section):
+    """A chat model says 1 or 0 for each of several excerpts, such as [1, 0, 1] (delphi's detection and fuzzing)."""
+
+    layout: Literal["detection", "fuzzing"]
+    """`detection`: does the explanation hold anywhere in the excerpt? `fuzzing`: are the <<marked>> tokens those on which it holds?"""
+    excerpts_per_question: PositiveInt = 5
+    mark_from: Annotated[int, Field(ge=1, le=10)] = 3
+    """The lowest level at which a token counts as firing."""
+    alternatives: NonNegativeInt = 5
+    """Log-probabilities asked for at each token, where the endpoint gives them; AUC needs them."""
+    max_tokens: PositiveInt = 60
+    system: str
+    question: Annotated[str, template("explanation", "excerpts")]
+    excerpt: Annotated[str, template("number", "text")]
+    examples: list[ClassifyExample]
+
+
 class Prompts(Section):
     """Every way to explain and to simulate by its name, with the texts that models read."""
 
@@ -247,6 +282,8 @@ class Prompts(Section):
     """`simulate.method` chooses."""
     vocabulary: dict[str, ListPrompt]
     """`vocabulary.prompt` chooses."""
+    score: dict[str, ClassifyPrompt] = Field(default_factory=dict)
+    """`score.scorers` chooses, none by default."""
 
 
 Count = Callable[[str], int]
