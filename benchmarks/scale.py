@@ -5,7 +5,7 @@
 Each point is a process of its own, at 1, 4 and 16 times the smallest size. Recording runs on a random model of the default subject's
 depth and width and few dimensions, scoring on made-up simulations (benchmarks/score.py). The last line is JSON; each kind has lists:
 
-size      excerpts (all 46,080 neurons), or neurons (256 excerpts; 1,000 bootstrap draws)
+size      excerpts (all 46,080 neurons), or neurons (256 excerpts)
 cpu_s     CPU seconds of the process, of recording or scoring alone
 forward_cpu_s  CPU seconds of the bare forward pass over the same excerpts
 peak_mb   peak memory beyond what the process held before: with the excerpts it stays, with the neurons it grows up to the budget

@@ -1,4 +1,4 @@
-"""How long scoring takes: made-up neurons on disk, 10 score excerpts of 64 tokens each, 1,000 bootstrap draws, baseline and control.
+"""How long scoring takes: made-up neurons on disk, 10 score excerpts of 64 tokens each, with intervals, baseline and control.
 
 The last line is JSON: `neurons`, `score_s` (reading, correlations with intervals, calibration, baseline, control), `metrics_s`
 (score.json and curves), `total_s`, `cpu_s` (CPU seconds of both: what counts while others work on the machine), `read_mb` (arrays on
@@ -90,7 +90,7 @@ def main() -> None:
     if chosen.make:
         make(chosen.make, chosen.neurons, chosen.layers, chosen.table)
         return
-    params = ScoreParams(seed=0, bootstrap=1000, controls=8, bins=40, min_excerpts_share=0.5)
+    params = ScoreParams(seed=0, controls=8, bins=40, min_excerpts_share=0.5)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = [f"--{key}={getattr(chosen, key)}" for key in ("neurons", "layers", "table")]
@@ -100,8 +100,8 @@ def main() -> None:
         recordings = read_recordings(folder / "recordings")
         scores = score(recordings, read_explanations(folder / "explanations.parquet"), read_simulations(folder / "simulations"), params)
         scored = time.perf_counter()
-        summary(scores, 10, params)
-        by_layer(scores, params), histogram(scores, params.bins), quantile_table(scores)
+        summary(scores, 10)
+        by_layer(scores), histogram(scores, params.bins), quantile_table(scores)
         done = time.perf_counter()
         result = {
             "neurons": len(recordings),

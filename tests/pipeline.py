@@ -60,7 +60,6 @@ def tiny_params(model: Path, corpus: Path) -> dict[str, Any]:
     }
     params["vocabulary"] |= {"model": "tiny"}
     params["explain"] |= {"method": "pairs", "model": "script"}
-    params["score"] |= {"bootstrap": 50}
     return params
 
 

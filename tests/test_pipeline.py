@@ -113,12 +113,12 @@ def test_the_same_params_give_the_same_bytes_from_empty_caches(done: Repository,
 def test_a_mistake_in_the_params_stops_before_anything_runs(copy: Repository) -> None:
     params = copy.params()
     params["explain"]["temperture"] = params["explain"].pop("temperature")
-    params["score"]["bootstrap"] = "many"
+    params["score"]["bins"] = "many"
     copy.write_params(params)
     said = copy.dvc("repro", check=False)
     assert "params.yaml has 3 problem(s)" in said
     assert "explain.temperture: unknown key; did you mean 'temperature'?" in said
-    assert "score.bootstrap: input should be a valid integer, got 'many'" in said
+    assert "score.bins: input should be a valid integer, got 'many'" in said
     assert "Traceback" not in said
 
 

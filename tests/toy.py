@@ -71,9 +71,6 @@ def make_toy(folder: Path) -> Toy:
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
     for name in ("params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    params["score"]["bootstrap"] = 50
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     toy.run("git", "init", "-q", "-b", "main")
     toy.run("git", "config", "user.email", "t@example.org")
     toy.run("git", "config", "user.name", "t")

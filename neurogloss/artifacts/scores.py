@@ -19,7 +19,7 @@ SCORES = pa.schema(
         pa.field("top_and_random", pa.float64()),
         pa.field("random_only", pa.float64()),
         pa.field("top_only", pa.float64()),
-        pa.field("ci_low", pa.float64()),  # of top_and_random: 95 % bootstrap over the neuron's excerpts, top and random resampled apart
+        pa.field("ci_low", pa.float64()),  # of top_and_random: 95 %, over the neuron's excerpts; None where these are too few
         pa.field("ci_high", pa.float64()),
         pa.field("variance_explained", pa.float64()),  # after calibration on the calibrate split
         pa.field("absolute_deviation_explained", pa.float64()),

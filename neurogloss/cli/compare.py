@@ -9,8 +9,6 @@ import typer
 def compare(
     variants: Annotated[list[str], typer.Argument(help="Experiments of DVC, git revisions, `workspace`, ids or names of MLflow runs.")],
     score: Annotated[str, typer.Option(help="Which score; a column of scores.parquet.")] = "top_and_random",
-    draws: Annotated[int, typer.Option(help="Of the bootstrap.", min=100)] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     shown: Annotated[int, typer.Option("--neurons", help="So many of those that gained and lost most.", min=0)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Write the figure here as well, PNG.")] = None,
@@ -27,7 +25,7 @@ def compare(
     from neurogloss.tracking.comparisons import log_comparison
     from neurogloss.tracking.store import locate_store
 
-    found = compare_results(variants, score, draws, seed, shown)
+    found = compare_results(variants, score, shown)
     value = json_of(found)
     if as_json:
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -40,10 +40,10 @@ def verdict(versus: dict[str, Any]) -> str:
     """What the interval says, in words."""
     if versus["neurons"] == 0:
         return "no common neuron"
-    if versus["within_noise"] is None:
-        return "one neuron only"
     if versus["tied_share"] == 1:
         return "all the same"
+    if versus["within_noise"] is None:
+        return "too few differ"
     if versus["within_noise"]:
         return "within noise"
     return "better" if versus["difference"] > 0 else "worse"

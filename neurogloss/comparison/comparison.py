@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 from neurogloss.artifacts.recordings import name as neuron_name
 from neurogloss.comparison.paired import Paired, paired
 from neurogloss.errors import UserError
+from neurogloss.scorers.intervals import LEVEL
 from neurogloss.scorers.summary import DIGITS, rounded
 
-SCHEMA, VERSION = "neurogloss.comparison", 1
-LEVEL = 0.95
+SCHEMA, VERSION = "neurogloss.comparison", 2
 SCORES = ("top_and_random", "random_only", "top_only", "variance_explained", "absolute_deviation_explained")
 
 
@@ -61,8 +61,6 @@ class Comparison:
     """What there is to say about the variants."""
 
     score: str
-    draws: int
-    seed: int
     level: float
     """Of each overall interval, so that all of them hold together with LEVEL."""
     variants: list[Variant]
@@ -70,13 +68,13 @@ class Comparison:
     versus: list[Versus]
 
 
-def compare_variants(variants: list[Variant], score: str, draws: int, seed: int, shown: int) -> Comparison:
+def compare_variants(variants: list[Variant], score: str, shown: int) -> Comparison:
     """Compare all with the first; UserError unless they are of the same recordings and have different names."""
     check(variants, score)
     aligned = align(variants, score)
     level = 1 - (1 - LEVEL) / (len(variants) - 1)
-    versus = [against(aligned, place, draws, level, seed, shown) for place in range(1, len(variants))]
-    return Comparison(score, draws, seed, level, variants, aligned, versus)
+    versus = [against(aligned, place, score, level, shown) for place in range(1, len(variants))]
+    return Comparison(score, level, variants, aligned, versus)
 
 
 def check(variants: list[Variant], score: str) -> None:
@@ -110,7 +108,7 @@ def align(variants: list[Variant], score: str) -> Aligned:
     return Aligned([variant.name for variant in variants], layers, indices, np.stack(rows))
 
 
-def against(aligned: Aligned, place: int, draws: int, level: float, seed: int, shown: int) -> Versus:
+def against(aligned: Aligned, place: int, score: str, level: float, shown: int) -> Versus:
     """One variant against the first. Layers have intervals of LEVEL each: they show a pattern and decide nothing."""
     reference, variant = aligned.scores[0], aligned.scores[place]
     missing: tuple[Bool[np.ndarray, " neuron"], ...] = np.isnan(reference), np.isnan(variant)
@@ -118,12 +116,12 @@ def against(aligned: Aligned, place: int, draws: int, level: float, seed: int, s
     order = np.argsort(-differences, kind="stable")  # NaN sorts last.
     order = order[: int((~np.isnan(differences)).sum())]
     layers = {
-        int(layer): paired(reference[aligned.layers == layer], variant[aligned.layers == layer], draws, LEVEL, seed)
+        int(layer): paired(reference[aligned.layers == layer], variant[aligned.layers == layer], LEVEL, score)
         for layer in np.unique(aligned.layers)
     }
     return Versus(
         aligned.names[place],
-        paired(reference, variant, draws, level, seed),
+        paired(reference, variant, level, score),
         layers,
         int((~missing[0] & missing[1]).sum()),
         int((missing[0] & ~missing[1]).sum()),
@@ -139,8 +137,6 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "version": VERSION,
         "score": comparison.score,
-        "draws": comparison.draws,
-        "seed": comparison.seed,
         "level": round(comparison.level, DIGITS),
         "recordings": comparison.variants[0].recordings,
         "neurons": len(comparison.aligned.layers),

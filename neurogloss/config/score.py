@@ -9,8 +9,6 @@ class ScoreParams(Section):
     """How simulation and recording are compared."""
 
     seed: NonNegativeInt
-    bootstrap: PositiveInt
-    """Draws for each interval."""
     controls: PositiveInt
     """Other neurons of its layer that each simulation is scored against, at most."""
     bins: PositiveInt

@@ -13,7 +13,7 @@ FIELDS = {
         "status": "`ok`, or why there is no score; a failure is never counted as zero",
         "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
         "random_only, top_only": "the same over one kind of excerpts",
-        "ci_low, ci_high": "95 % bootstrap interval of top_and_random over the neuron's excerpts",
+        "ci_low, ci_high": "95 % interval of top_and_random over the neuron's excerpts; null where they are too few or too much alike",
         "variance_explained, absolute_deviation_explained": "after a straight line fitted on the calibrate excerpts",
         "token_table": "baseline: the score of the mean activation per token, no explanation",
         "control": "the mean score of this simulation against other neurons' recordings",
@@ -72,9 +72,14 @@ def trust(metrics: dict[str, Any] | None) -> str:
     if metrics is None or metrics["top_and_random"]["mean"] is None:
         return ""
     rows = (("score", metrics["top_and_random"]), ("baseline", metrics["baseline"]["token_table"]), ("control", metrics["control"]))
-    lines = [f"| {label} | {found['mean']} | {found['ci_low']} to {found['ci_high']} |" for label, found in rows]
+    lines = [f"| {label} | {found['mean']} | {interval(found)} |" for label, found in rows]
     head = f"{metrics['scored']:,} of {metrics['neurons']:,} neurons have a score.\n\n| | mean | 95 % interval |\n|---|---|---|\n"
     return head + "\n".join(lines)
+
+
+def interval(found: dict[str, Any]) -> str:
+    """The interval of a mean; a dash where there is none."""
+    return "-" if found["ci_low"] is None else f"{found['ci_low']} to {found['ci_high']}"
 
 
 def table(what: str, fields: dict[str, str]) -> str:

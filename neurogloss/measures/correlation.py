@@ -1,4 +1,4 @@
-"""Sums over the tokens of each excerpt: enough for every pooled correlation, and cheap to resample.
+"""Sums over the tokens of each excerpt: enough for every pooled correlation, also with an excerpt left out.
 
 Excerpts of one kind (top, random) are centred on their own mean and the kinds are merged by the update formula of Chan, Golub
 and LeVeque (1979): a neuron whose strongest excerpts are a thousand times its random ones loses no digits on the latter.
@@ -27,14 +27,10 @@ class PairedSums:
     centre_x: Float[np.ndarray, "neuron 1"]
     centre_y: Float[np.ndarray, "neuron 1"]
 
-    def rows(self, where: slice | np.ndarray) -> "PairedSums":
-        """The same for some neurons."""
-        return PairedSums(*(getattr(self, name)[where] for name in self.__slots__))
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Pooled over excerpts: any shape, one entry per neuron and draw. `xx`, `yy`, `xy` are sums of centred products."""
+    """Pooled over excerpts: any shape, one entry per neuron and choice of excerpts. `xx`, `yy`, `xy` are sums of centred products."""
 
     tokens: Floats
     mean_x: Floats
@@ -70,19 +66,36 @@ def paired_sums(
     )
 
 
-def totals(found: PairedSums, weights: Float[np.ndarray, "excerpt draw"] | None = None) -> Totals:
-    """Pool the excerpts: each once -> (neuron, 1), or as often as each column of `weights` says -> (neuron, draw)."""
-    chosen = np.ones((found.tokens.shape[1], 1)) if weights is None else weights
+def totals(found: PairedSums) -> Totals:
+    """Pool the excerpts, (neuron, 1)."""
+    return pool(found, np.ones((found.tokens.shape[1], 1)))
+
+
+def leave_one_out(found: PairedSums) -> Totals:
+    """Pool all excerpts but one, (neuron, excerpt), each of the others weighted up so that all together count as much as before."""
+    count = found.tokens.shape[1]
+    rest = pool(found, 1.0 - np.eye(count))
+    up = found.tokens.sum(axis=1, keepdims=True) / np.maximum(rest.tokens, 1.0)
+    return Totals(rest.tokens * up, rest.mean_x, rest.mean_y, rest.xx * up, rest.yy * up, rest.xy * up)
+
+
+def pool(found: PairedSums, chosen: Float[np.ndarray, "excerpt choice"]) -> Totals:
+    """Pool the excerpts that each column of `chosen` marks with 1, (neuron, choice)."""
     tokens, x, y, xx, yy, xy = (sums @ chosen for sums in (found.tokens, found.x, found.y, found.xx, found.yy, found.xy))
     share = 1.0 / np.maximum(tokens, 1.0)
     return Totals(
         tokens,
-        found.centre_x + x * share,
-        found.centre_y + y * share,
+        shifted(found.centre_x, x * share),
+        shifted(found.centre_y, y * share),
         spread(xx - x * x * share, xx),
         spread(yy - y * y * share, yy),
         xy - x * y * share,
     )
+
+
+def shifted(centre: Floats, by: Floats) -> Floats:
+    """Sum of both; 0 where only rounding is left of the centre."""
+    return np.where(np.abs(centre + by) > ROUNDING * np.abs(centre), centre + by, 0.0)
 
 
 def spread(squares: Floats, raw: Floats) -> Floats:

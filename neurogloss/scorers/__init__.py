@@ -1,1 +1,1 @@
-"""Arithmetic on arrays: levels, correlation, calibration, bootstrap."""
+"""Arithmetic on arrays: levels, correlation, calibration, intervals."""

@@ -35,8 +35,6 @@ class ScoreInputs:
     """Share of the excerpts of each kind that must have a simulation."""
     partners: Int[np.ndarray, "draw all_neurons"]
     pairings: Int[np.ndarray, "all_neurons excerpt"]
-    draws: int
-    seed: int
 
 
 def layout(recordings: Recordings, simulations: Simulations, split: Split) -> SplitLayout:
@@ -80,7 +78,7 @@ def scores_of(
     tops = block.score.tops
     top, random = by_kind(recorded, simulated, use, tops)
     both = merge(totals(top), totals(random))
-    low, high = correlation_intervals(top, random, block.draws, block.seed)
+    low, high = correlation_intervals(top, random)
     line = fit(
         pooled(
             block.recordings.activations[rows[:, None], block.calibrate.slots],

@@ -1,85 +1,120 @@
-"""Bootstrap intervals: of one neuron's correlation over its excerpts, and of a mean over neurons. Percentile method, 95 %."""
+"""95 % intervals: of a unit's correlation over its excerpts, and of a mean over units.
 
-from functools import lru_cache
+One method for both: the delete-one jackknife's variance (Efron and Stein 1981) and a quantile of Student's t. A variance estimated from
+few values with long tails is less certain than n - 1 degrees of freedom say: the variance of a sample variance grows with the kurtosis
+(Cramér 1946, 27.4), which leaves 2n / (kurtosis - 1 + 2 / (n - 1)) degrees, n - 1 where the kurtosis is the normal's 3. The kurtoses
+below are about those of real recordings and scores; `benchmarks/coverage.py` measures what the intervals cover.
+"""
+
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import stdtrit
 
-from neurogloss.measures.correlation import PairedSums, correlations, merge, totals
+from neurogloss.measures.correlation import PairedSums, correlations, leave_one_out, merge, totals
 
-QUANTILES = (0.025, 0.975)
-BLOCK = 64
-"""Neurons at a time: their draws stay in the processor's cache."""
+LEVEL = 0.95
+EXCERPT_KURTOSIS = 5.5
+"""Of what single excerpts add to a correlation: a few strong ones carry most of it."""
+UNIT_KURTOSIS = 4.0
+"""Of scores over units: a few are explained well, most are not."""
+MIN_EXCERPTS = 4
+"""Of each kind; with fewer an interval is as wide as the scale."""
+MIN_UNITS = 6
+"""With fewer the share that holds the true mean depends too much on the scores."""
+MIN_UNITS_LONG_TAIL = 100
+LONG_TAIL = ("variance_explained", "absolute_deviation_explained")
+"""Measures of which a few units decide the mean, for which MIN_UNITS is not enough."""
+CONSTANT = 1e-9
+"""A standard error of z below this is that of excerpts that are all alike, which say nothing about their spread."""
+DIGITS = 9
+"""Decimals to which equal values agree."""
+LARGEST = 1.0 - 1e-12
+"""Correlations nearer to 1 are taken as this, so that Fisher's z is finite."""
 
 
 class Interval(NamedTuple):
-    """Ends of a 95 % interval."""
+    """Ends of an interval."""
 
     low: float
     high: float
 
 
-def correlation_intervals(
-    top: PairedSums, random: PairedSums, draws: int, seed: int
-) -> tuple[Float[np.ndarray, " neuron"], Float[np.ndarray, " neuron"]]:
-    """Interval of each neuron's top-and-random correlation: top and random excerpts are resampled apart, each to its own number.
+class Spread(NamedTuple):
+    """What one kind of excerpts adds to the variance of each unit's z, and the degrees of freedom of that estimate."""
 
-    Excerpts that are left out are never drawn. All neurons with the same excerpts in use share their draws, so the result
-    depends on neither the block nor the order of neurons. NaN where under half of the draws have a correlation.
+    variance: Float[np.ndarray, " unit"]
+    freedom: Float[np.ndarray, " unit"]
+
+
+def correlation_intervals(top: PairedSums, random: PairedSums) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"]]:
+    """95 % interval of each unit's correlation over top and random excerpts: low and high ends, NaN where there is none.
+
+    Excerpts are what is sampled, top and random ones apart; tokens of one excerpt depend on one another. The ends are symmetric on
+    Fisher's z scale. There is no interval with fewer than MIN_EXCERPTS of a kind in use, nor where one excerpt alone makes the
+    recording or the simulation vary. A kind that the split does not have plays no part.
     """
-    ends = np.full((2, len(top.tokens)), np.nan)
-    use = np.concatenate([top.tokens > 0, random.tokens > 0], axis=1)
-    for pattern in np.unique(use, axis=0):
-        rows = np.flatnonzero((use == pattern).all(axis=1))
-        weights = weights_for(tuple(pattern.tolist()), top.tokens.shape[1], draws, seed)
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            drawn = correlations(merge(totals(top.rows(block), weights[0]), totals(random.rows(block), weights[1])))
-            ends[:, block] = quantiles(drawn)
-    return ends[0], ends[1]
+    parts = [jackknife(own, other) for own, other in ((top, random), (random, top)) if own.tokens.shape[1]]
+    variance = np.sum([part.variance for part in parts], axis=0)
+    # Satterthwaite (1946): degrees of freedom of a sum of variances.
+    squares = np.sum([part.variance**2 / part.freedom for part in parts], axis=0)
+    error = np.sqrt(np.where(variance > CONSTANT**2, variance, np.nan))
+    reach = student(LEVEL, variance**2 / np.where(squares > 0, squares, np.nan)) * error
+    middle = fisher(correlations(merge(totals(top), totals(random)))[:, 0])
+    return np.tanh(middle - reach), np.tanh(middle + reach)
 
 
-@lru_cache(maxsize=64)
-def weights_for(pattern: tuple[bool, ...], tops: int, draws: int, seed: int) -> list[Float[np.ndarray, "excerpt draw"]]:
-    """The draws of all neurons that have these excerpts in use: weights of the top and of the random ones."""
-    rng = np.random.default_rng([seed, *(int(used) for used in pattern)])
-    return [resample(np.array(part, dtype=bool), draws, rng) for part in (pattern[:tops], pattern[tops:])]
+def jackknife(own: PairedSums, other: PairedSums) -> Spread:
+    """Variance of z when each excerpt of one kind is left out in turn, the others of its kind weighted up; NaN with too few in use."""
+    use: Bool[np.ndarray, "unit excerpt"] = own.tokens > 0
+    count = use.sum(axis=1)
+    n = np.where(count >= MIN_EXCERPTS, count, np.nan)
+    z = np.where(use, fisher(correlations(merge(leave_one_out(own), totals(other)))), 0.0)
+    off = np.where(use, z - (z.sum(axis=1) / n)[:, None], 0.0)
+    return Spread((n - 1) / n * (off**2).sum(axis=1), freedom(n, EXCERPT_KURTOSIS))
 
 
-def resample(use: Bool[np.ndarray, " excerpt"], draws: int, rng: np.random.Generator) -> Float[np.ndarray, "excerpt draw"]:
-    """How often each excerpt is drawn, in `draws` draws with replacement of as many excerpts as are in use."""
-    weights = np.zeros((len(use), draws))
-    if use.any():
-        weights[use] = rng.multinomial(use.sum(), np.full(use.sum(), 1 / use.sum()), size=draws).T
-    return weights
+def mean_interval(values: Float[np.ndarray, " unit"], level: float = LEVEL, needed: int = MIN_UNITS) -> Interval | None:
+    """Interval of the mean over units, NaN left out; None with fewer than `needed` numbers, of which equal ones count once.
 
-
-def quantiles(drawn: Float[np.ndarray, "neuron draw"]) -> Float[np.ndarray, "2 neuron"]:
-    """The 2.5 % and 97.5 % quantiles of each row's numbers, interpolated; NaN where under half are numbers."""
-    ordered = np.sort(drawn, axis=1)  # NaN sorts last.
-    count = (~np.isnan(ordered)).sum(axis=1)
-    rows, ends = np.arange(len(ordered)), []
-    for quantile in QUANTILES:
-        place = quantile * np.maximum(count - 1, 0)
-        low = np.floor(place).astype(int)
-        below, above = ordered[rows, low], ordered[rows, np.minimum(low + 1, np.maximum(count - 1, 0))]
-        ends.append(np.where(2 * count >= drawn.shape[1], below + (above - below) * (place - low), np.nan))
-    return np.stack(ends)
-
-
-def mean_intervals(values: Float[np.ndarray, "neuron column"], draws: int, seed: int) -> list[Interval | None]:
-    """Interval of the mean of each column over neurons, NaN left out; None for a column with fewer than two numbers.
-
-    Whole neurons are drawn, so the columns stay paired.
+    >>> mean_interval(np.array([0.1, 0.2, 0.3])) is None
+    True
     """
-    present = ~np.isnan(values)
-    columns = np.ascontiguousarray(np.concatenate([np.where(present, values, 0.0), present], axis=1).T)  # sums, then counts
-    rng = np.random.default_rng(seed)
-    means = np.full((draws, values.shape[1]), np.nan)
-    for draw in range(draws if len(values) else 0):
-        times = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values)).astype(np.float64)
-        sums, counts = np.einsum("cn,n->c", columns, times).reshape(2, -1)
-        means[draw] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    ends = quantiles(means.T)
-    return [Interval(float(low), float(high)) if n > 1 else None for low, high, n in zip(*ends, present.sum(axis=0), strict=True)]
+    present = values[~np.isnan(values)]
+    count = len(present)
+    if count < needed or count - most_common(present) + 1 < needed:
+        return None
+    mean, error = float(present.mean()), float(present.std(ddof=1)) / math.sqrt(count)
+    reach = float(student(level, freedom(np.asarray(float(count)), UNIT_KURTOSIS))) * error
+    return Interval(mean - reach, mean + reach)
+
+
+def most_common(values: Float[np.ndarray, " unit"]) -> int:
+    """How many units share the commonest value."""
+    return int(np.unique(np.round(values, DIGITS), return_counts=True)[1].max())
+
+
+def units_needed(measure: str) -> int:
+    """How many units the interval of a mean of this measure needs."""
+    return MIN_UNITS_LONG_TAIL if measure in LONG_TAIL else MIN_UNITS
+
+
+def freedom(count: Float[np.ndarray, "..."], kurtosis: float) -> Float[np.ndarray, "..."]:
+    """Degrees of freedom of a variance estimated from `count` values of this kurtosis.
+
+    >>> freedom(np.array([8.0, 30.0]), kurtosis=3).tolist()
+    [7.0, 29.0]
+    """
+    return 2 * count / (kurtosis - 1 + 2 / (count - 1))
+
+
+def student(level: float, degrees: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """How many standard errors an interval reaches to either side."""
+    return np.asarray(stdtrit(degrees, (1 + level) / 2))
+
+
+def fisher(correlation: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Fisher's z."""
+    return np.asarray(np.arctanh(np.clip(correlation, -LARGEST, LARGEST)))

@@ -49,8 +49,6 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
         enough=params.min_excerpts_share,
         partners=partners(recordings.layers, enough, params.controls, params.seed),
         pairings=pairings(len(recordings), len(where.slots), params.seed),
-        draws=params.bootstrap,
-        seed=params.seed,
     )
 
     def part(start: int) -> dict[str, np.ndarray]:
@@ -84,11 +82,11 @@ def same_document_share(recordings: Recordings) -> float | None:
 
 def write_metrics(folder: Path, scores: pa.Table, recordings: Recordings, explanations: Explanations, params: ScoreParams) -> None:
     """Write the numbers and curves to commit: score.json, histogram.csv, by_layer.csv, quantiles.csv, examples.csv."""
-    about = summary(scores, len(recordings.slots.where(Split.SCORE)), params)
+    about = summary(scores, len(recordings.slots.where(Split.SCORE)))
     about["excerpts"]["same_document_share"] = same_document_share(recordings)
     write_json(folder / "score.json", about)
     write_csv(folder / "histogram.csv", histogram(scores, params.bins))
-    write_csv(folder / "by_layer.csv", by_layer(scores, params))
+    write_csv(folder / "by_layer.csv", by_layer(scores))
     write_csv(folder / "quantiles.csv", quantile_table(scores))
     write_csv(folder / "examples.csv", examples(scores, explanations.texts), EXAMPLE)
 

@@ -7,8 +7,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from neurogloss.artifacts.status import Status
-from neurogloss.config.score import ScoreParams
-from neurogloss.scorers.intervals import Interval, mean_intervals
+from neurogloss.scorers.intervals import mean_interval, units_needed
 
 DIGITS = 6
 """Decimals of every number in metrics/."""
@@ -19,17 +18,14 @@ THRESHOLDS = (0.5, 0.7, 0.8)
 PERCENTILES = (10, 25, 75, 90)
 
 
-def summary(scores: pa.Table, dealt: int, params: ScoreParams) -> dict[str, Any]:
+def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
     """Metrics as nested JSON, rounded. `dealt` is the number of score excerpts of each neuron.
 
     Every mean is over the neurons whose status is ok, baseline and control included, so that they can be laid side by side;
     `neurons` beside a mean tells over how many of those the measure is defined. Shares are shares of the scored neurons.
     """
     scored = scored_rows(scores)
-    names = (*MEASURES, *EXPLAINED, *REFERENCES)
-    values = np.stack([numbers(scored, name) for name in names], axis=1)
-    intervals = dict(zip(names, mean_intervals(values, params.bootstrap, params.seed), strict=True))
-    about = {name: described(numbers(scored, name), intervals[name]) for name in names}
+    about = {name: described(numbers(scored, name), units_needed(name)) for name in (*MEASURES, *EXPLAINED, *REFERENCES)}
     why = scores["status"].to_pylist()
     simulated = int(np.sum(scored["excerpts"].to_numpy()))
     best = numbers(scored, MEASURES[0])
@@ -56,9 +52,10 @@ def numbers(scores: pa.Table, name: str) -> Float[np.ndarray, " neuron"]:
     return np.asarray(scores[name].to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def described(values: Float[np.ndarray, " neuron"], interval: Interval | None) -> dict[str, float | int | None]:
-    """Mean, interval and spread of the numbers; None throughout where there is none."""
+def described(values: Float[np.ndarray, " neuron"], needed: int) -> dict[str, float | int | None]:
+    """Mean, interval and spread of the numbers; None throughout where there is none. `needed` is how many an interval needs."""
     present = values[~np.isnan(values)]
+    interval = mean_interval(present, needed=needed)
     if not len(present):
         empty = ("mean", "median", "std", "ci_low", "ci_high", *(f"p{p}" for p in PERCENTILES))
         return {"neurons": 0, **dict.fromkeys(empty)}

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from neurogloss.artifacts.files import written
 from neurogloss.artifacts.recordings import name
-from neurogloss.config.score import ScoreParams
-from neurogloss.scorers.intervals import mean_intervals
+from neurogloss.scorers.intervals import mean_interval
 from neurogloss.scorers.summary import numbers, rounded, scored_rows
 
 SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "control"}
@@ -58,15 +57,15 @@ def quantile_table(scores: pa.Table) -> list[Row]:
     ]
 
 
-def by_layer(scores: pa.Table, params: ScoreParams) -> list[Row]:
-    """One row per layer: neurons, how many have a score, their mean with a bootstrap interval within the layer, and the references."""
+def by_layer(scores: pa.Table) -> list[Row]:
+    """One row per layer: neurons, how many have a score, their mean with an interval over the layer's neurons, and the references."""
     scored = scored_rows(scores)
     layers, scored_layers = scores["layer"].to_numpy(), scored["layer"].to_numpy()
     values = np.stack([numbers(scored, column) for column in SERIES.values()], axis=1)
     rows: list[Row] = []
     for layer in np.unique(layers):
         here = values[scored_layers == layer]
-        interval = mean_intervals(here[:, :1], params.bootstrap, params.seed)[0]
+        interval = mean_interval(here[:, 0])
         means = [rounded(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in here.T]
         rows.append(
             {

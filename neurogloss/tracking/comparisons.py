@@ -15,14 +15,14 @@ from neurogloss.tracking.store import Store, locate_store
 from neurogloss.tracking.variants import load_variant, log_files
 
 
-def compare(names: Sequence[str], score: str = "top_and_random", draws: int = 2000, seed: int = 0, neurons: int = 5) -> Comparison:
+def compare(names: Sequence[str], score: str = "top_and_random", neurons: int = 5) -> Comparison:
     """Compare results with the first one, neuron by neuron: `workspace`, experiments of DVC, git revisions, ids or names of MLflow runs.
 
     `score` is a column of the scores; `neurons` that gained and lost most are named. Raises UserError where a name means nothing, or the
     results are of different recordings.
     """
     store = locate_store()
-    return compare_variants([load_variant(name, store, Paths()) for name in names], score, draws, seed, neurons)
+    return compare_variants([load_variant(name, store, Paths()) for name in names], score, neurons)
 
 
 def log_comparison(store: Store | None, comparison: Comparison, value: dict[str, Any], figure: Path | None) -> str:

@@ -144,9 +144,10 @@ def description(result: Result) -> str:
         value = metrics.get(name)
         return f"{value:.3f}" if isinstance(value, int | float) else "undefined"
 
+    low, high = number("top_and_random.ci_low"), number("top_and_random.ci_high")
+    interval = "" if "undefined" in (low, high) else f" [{low}, {high}]"
     return (
-        f"**Score {number('top_and_random.mean')}** "
-        f"[{number('top_and_random.ci_low')}, {number('top_and_random.ci_high')}] on top and random excerpts, "
+        f"**Score {number('top_and_random.mean')}**{interval} on top and random excerpts, "
         f"baseline (token table) {number('baseline.token_table.mean')}, control {number('control.mean')}; "
         f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored."
     )

@@ -179,9 +179,8 @@ def write_viewer(result: Result, path: Path) -> None:
 
     if any(not result.path(name).exists() for name in result.paths.data):
         return
-    metrics = result.path(result.paths.metrics)
     recordings, explanations, simulations, scores = (result.path(name) for name in result.paths.data)
-    files = Files(recordings, explanations, simulations, scores, metrics if metrics.is_dir() else None)
+    files = Files(recordings, explanations, simulations, scores)
     with suppress(UserError):
         write_report(path, files)
 

@@ -1,6 +1,5 @@
 """A result to look at: recordings, and one or two variants of explanations, simulations and scores on them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,9 +42,6 @@ class ViewedVariant:
     """Per column of SCORES; NaN where undefined."""
     statuses: Int[np.ndarray, " neuron"]
     """Code of the first thing that went wrong: the explanation's status unless ok, else the score's; -1 where the neuron is missing."""
-
-    metrics: dict[str, Any]
-    """What score committed; empty where it is not at hand."""
 
     def texts(self, rows: Int[np.ndarray, " row"]) -> list[str | None]:
         """The explanations of these neurons, None where there is none."""
@@ -97,18 +93,14 @@ class Files(NamedTuple):
     explanations: Path
     simulations: Path
     scores: Path
-    metrics: Path | None
-    """The folder of score.json, where there is one."""
 
 
 def files_in(folder: Path) -> Files:
     """The parts in a folder that holds data/, or is it."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name the one that holds data/, where `dvc repro` ran")
-    inside = (folder / "data").is_dir()
-    data = folder / "data" if inside else folder
-    metrics = folder / "metrics" if inside else None
-    return Files(data / "recordings", data / "explanations.parquet", data / "simulations", data / "scores.parquet", metrics)
+    data = folder / "data" if (folder / "data").is_dir() else folder
+    return Files(data / "recordings", data / "explanations.parquet", data / "simulations", data / "scores.parquet")
 
 
 def open_result(folder: Path | Files, others: dict[str, Path] | None = None) -> ViewedResult:
@@ -173,17 +165,7 @@ def open_variant(name: str, files: Files, recordings: Recordings) -> ViewedVaria
         simulation_rows=aligned(recordings, np.asarray(simulations.layers), np.asarray(simulations.indices)),
         scores={column: floats(scores[column], score_rows) for column in SCORES},
         statuses=first_fault(codes(explanations["status"], explanation_rows), codes(scores["status"], score_rows)),
-        metrics=committed(files.metrics / "score.json") if files.metrics else {},
     )
-
-
-def committed(path: Path) -> dict[str, Any]:
-    """metrics/score.json; empty where it is missing or broken: it only refines what the scores tell."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def aligned(recordings: Recordings, layers: np.ndarray, indices: np.ndarray) -> Int[np.ndarray, " neuron"]:

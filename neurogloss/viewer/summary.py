@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.scorers.intervals import mean_interval
 from neurogloss.viewer.encode import json_numbers
 from neurogloss.viewer.result import ViewedResult, ViewedVariant
 
@@ -40,22 +41,19 @@ def summary(result: ViewedResult, variant: ViewedVariant) -> dict[str, Any]:
         "neurons": len(score),
         "scored": int(scored.sum()),
         "statuses": [int(c) for c in counts],
-        "means": {column: mean(scores[column], variant.metrics.get(column)) for column in MEANS},
+        "means": {column: mean(scores[column]) for column in MEANS},
         "shares": [[bar, share_above(score, bar)] for bar in (GOOD, 0.7, 0.5)],
         "histograms": {column: histogram(scores[column]) for column in ("top_and_random", "token_table", "control")},
         "layers": by_layer(result.recordings.layers, score),
     }
 
 
-def mean(values: Float32[np.ndarray, " neuron"], committed: Any = None) -> dict[str, float | int | None]:
-    """Mean over the neurons that have the score, with the 95 % interval of metrics/ where that is of the same mean, else from its error."""
+def mean(values: Float32[np.ndarray, " neuron"]) -> dict[str, float | int | None]:
+    """Mean over the neurons that have the score, with its 95 % interval."""
     there = values[np.isfinite(values)].astype(np.float64)
     if not len(there):
         return {"mean": None, "low": None, "high": None, "count": 0}
-    half = 1.96 * there.std(ddof=1) / np.sqrt(len(there)) if len(there) > 1 else np.nan
-    low, middle, high = json_numbers(np.array([there.mean() - half, there.mean(), there.mean() + half]))
-    if isinstance(committed, dict) and committed.get("ci_low") is not None and abs((committed.get("mean") or 0.0) - there.mean()) < 1e-3:
-        low, high = committed["ci_low"], committed["ci_high"]
+    middle, low, high = json_numbers(np.array([there.mean(), *(mean_interval(there) or (np.nan, np.nan))]))
     return {"mean": middle, "low": low, "high": high, "count": len(there)}
 
 

@@ -1,77 +1,161 @@
-"""Intervals: equal to resampling by hand, honest about failed excerpts, of the stated coverage."""
+"""Intervals: equal to leaving out by hand, absent where nothing can be said, of the stated coverage."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from neurogloss.measures.correlation import paired_sums
-from neurogloss.scorers.intervals import correlation_intervals, mean_intervals, resample
+from neurogloss.scorers.intervals import EXCERPT_KURTOSIS, MIN_EXCERPTS, MIN_UNITS, UNIT_KURTOSIS, correlation_intervals, mean_interval
+
+TOPS = 5
 
 
 def made_up(neurons: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Recorded and simulated values of 3 top and 4 random excerpts."""
+    """Recorded and simulated values of 5 top and 6 random excerpts."""
     rng = np.random.default_rng(seed)
-    x = rng.gamma(0.5, 1.0, (neurons, 7, 16))
+    x = rng.gamma(0.5, 1.0, (neurons, 11, 16))
     return x, x + rng.normal(0, 1, x.shape)
 
 
-def intervals(x: np.ndarray, y: np.ndarray, use: np.ndarray, draws: int = 400) -> np.ndarray:
+def intervals(x: np.ndarray, y: np.ndarray, use: np.ndarray | None = None, tops: int = TOPS) -> np.ndarray:
+    kept = np.ones(x.shape[:2], bool) if use is None else use
     return np.stack(
-        correlation_intervals(paired_sums(x[:, :3], y[:, :3], use[:, :3]), paired_sums(x[:, 3:], y[:, 3:], use[:, 3:]), draws=draws, seed=0)
+        correlation_intervals(paired_sums(x[:, :tops], y[:, :tops], kept[:, :tops]), paired_sums(x[:, tops:], y[:, tops:], kept[:, tops:]))
     )
 
 
-def test_the_interval_is_the_one_of_resampling_excerpts_by_hand() -> None:
-    x, y = made_up(neurons=1)
-    found = intervals(x, y, np.ones((1, 7), bool), draws=3000)[:, 0]
-    rng = np.random.default_rng(9)
-    drawn = []
-    for _ in range(3000):
-        chosen = np.concatenate([rng.integers(0, 3, 3), rng.integers(3, 7, 4)])
-        drawn.append(np.corrcoef(x[0, chosen].ravel(), y[0, chosen].ravel())[0, 1])
-    np.testing.assert_allclose(found, np.quantile(drawn, [0.025, 0.975]), atol=0.02)
+def weighted_z(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
+    """Fisher's z of the correlation over tokens, each with the weight of its excerpt."""
+    covariance = np.cov(x.ravel(), y.ravel(), aweights=np.repeat(weights, x.shape[1]), ddof=0)
+    return float(np.arctanh(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])))
+
+
+def by_hand(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The interval of one neuron, with numpy's weighted covariance and scipy's distribution."""
+    variance = squares = 0.0
+    for kind in (range(TOPS), range(TOPS, len(x))):
+        n = len(kind)
+        z = []
+        for left_out in kind:
+            weights = np.ones(len(x))
+            weights[list(kind)] = n / (n - 1)
+            weights[left_out] = 0
+            z.append(weighted_z(x, y, weights))
+        part = (n - 1) / n * np.sum((np.array(z) - np.mean(z)) ** 2)
+        variance += part
+        squares += part**2 * (EXCERPT_KURTOSIS - (n - 3) / (n - 1)) / (2 * n)
+    middle, reach = weighted_z(x, y, np.ones(len(x))), stats.t.ppf(0.975, variance**2 / squares) * np.sqrt(variance)
+    return float(np.tanh(middle - reach)), float(np.tanh(middle + reach))
+
+
+def test_the_interval_is_the_one_of_leaving_out_excerpts_by_hand() -> None:
+    x, y = made_up()
+    np.testing.assert_allclose(intervals(x, y).T, [by_hand(*pair) for pair in zip(x, y, strict=True)], rtol=1e-9)
+
+
+@given(st.floats(0.01, 1000), st.floats(-100, 100))
+def test_the_interval_ignores_scale_and_offset_and_turns_with_the_sign(scale: float, offset: float) -> None:
+    x, y = made_up(neurons=2)
+    low, high = intervals(x, y)
+    np.testing.assert_allclose(intervals(x, scale * y + offset), [low, high], atol=1e-8)
+    np.testing.assert_allclose(intervals(x, offset - scale * y), [-high, -low], atol=1e-8)
 
 
 def test_a_neuron_keeps_its_interval_whatever_its_neighbours() -> None:
     x, y = made_up(neurons=150)
-    use = np.random.default_rng(1).random((150, 7)) < 0.9
-    together = intervals(x, y, use, draws=50)
-    np.testing.assert_allclose(together[:, 70:75], intervals(x[70:75], y[70:75], use[70:75], draws=50), rtol=1e-12)
+    use = np.random.default_rng(1).random((150, 11)) < 0.9
+    np.testing.assert_array_equal(intervals(x, y, use)[:, 70:75], intervals(x[70:75], y[70:75], use[70:75]))
 
 
-def test_failed_excerpts_are_never_drawn_and_the_others_keep_their_number() -> None:
-    use = np.array([True, False, True, True])
-    weights = resample(use, 500, np.random.default_rng(0))
-    assert (weights[1] == 0).all()
-    assert (weights.sum(axis=0) == 3).all()
+def test_failed_excerpts_count_for_nothing() -> None:
     x, y = made_up()
-    masked = np.ones((6, 7), bool)
-    masked[:, 2] = False
+    use = np.ones((6, 11), bool)
+    use[:, 2] = use[:, 8] = False
+    kept = use[0]
+    there = intervals(x[:, kept], y[:, kept], tops=4)
     y[:, 2] = np.nan
-    assert np.isfinite(intervals(x, y, masked)).all()
+    np.testing.assert_allclose(intervals(x, y, use), there, rtol=1e-12)
 
 
-def test_there_is_no_interval_where_most_draws_have_no_correlation() -> None:
-    x, y = made_up(neurons=1)
-    y[:] = 0
-    y[0, 3, 5] = 1  # Only a draw with this excerpt varies: 1 - (3/4)**4 = 68 % of the draws.
-    assert np.isfinite(intervals(x, y, np.ones((1, 7), bool))).all()
-    assert np.isnan(intervals(x, np.zeros_like(y), np.ones((1, 7), bool))).all()
+@pytest.mark.parametrize("kind", [slice(0, TOPS), slice(TOPS, 11)])
+def test_too_few_excerpts_of_a_kind_have_no_interval(kind: slice) -> None:
+    x, y = made_up()
+    for kept in range(11 - TOPS + 1):
+        use = np.ones((6, 11), bool)
+        use[:, range(11)[kind][kept:]] = False
+        here = min(kept, len(range(11)[kind]))
+        assert np.isfinite(intervals(x, y, use)).all() == (here >= MIN_EXCERPTS), kept
 
 
-def test_the_interval_of_a_mean_leaves_missing_values_out() -> None:
-    values = np.random.default_rng(0).normal(5, 1, (200, 3))
-    values[:100, 1] = np.nan
-    values[1:, 2] = np.nan
-    wide, narrow, lonely = mean_intervals(values, 500, seed=0)[1], mean_intervals(values, 500, seed=0)[0], mean_intervals(values, 500, 0)[2]
-    assert lonely is None
-    assert wide is not None and narrow is not None
-    assert wide.low < np.nanmean(values[:, 1]) < wide.high
-    assert narrow.high - narrow.low < wide.high - wide.low
-    assert mean_intervals(np.empty((0, 2)), 100, seed=0) == [None, None]
+def test_a_split_of_one_kind_has_intervals_of_that_kind() -> None:
+    x, y = made_up()
+    for tops in (0, 11):
+        low, high = intervals(x, y, tops=tops)
+        assert (low < high).all()
 
 
-def test_95_of_100_intervals_hold_the_true_mean() -> None:
+@pytest.mark.parametrize("rest", [0.0, 3.0])
+def test_there_is_no_interval_where_one_excerpt_alone_makes_the_simulation_vary(rest: float) -> None:
+    x, y = made_up()
+    y[:] = rest
+    assert np.isnan(intervals(x, y)).all()
+    y[:, 3, 5] = 0.7
+    assert np.isnan(intervals(x, y)).all()
+    y[:, 7, 2] = 0.7
+    assert np.isfinite(intervals(x, y)).all()
+    assert np.isnan(intervals(y, x * (np.arange(11) == 1)[:, None])).all()
+
+
+def test_excerpts_that_are_all_alike_have_no_interval() -> None:
+    x, y = made_up()
+    assert np.isnan(intervals(np.repeat(x[:, :1], 11, axis=1), np.repeat(y[:, :1], 11, axis=1))).all()
+    assert np.isnan(intervals(x, x)).all()
+
+
+def simulated(neurons: int, excerpts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Excerpts that differ in level and in strength, as text does: tokens of one excerpt are alike."""
+    shape = (neurons, excerpts, 32)
+    strength = np.exp(0.4 * rng.standard_normal((neurons, excerpts, 1)))
+    level = 0.4 * rng.standard_normal((neurons, excerpts, 1))
+    x = level + strength * rng.standard_normal(shape)
+    return x, 0.5 * x + rng.standard_normal(shape) + 0.4 * rng.standard_normal((neurons, excerpts, 1))
+
+
+@pytest.mark.parametrize("each", [5, 20])
+def test_95_of_100_intervals_hold_the_true_correlation(each: int) -> None:
     rng = np.random.default_rng(0)
-    samples = rng.normal(0.15, 0.2, (100, 400))  # 400 experiments of 100 neurons each
-    held = [found is not None and found.low < 0.15 < found.high for found in mean_intervals(samples, 400, seed=1)]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+    truth = np.corrcoef(*(values.ravel() for values in simulated(2000, 20, rng)))[0, 1]
+    low, high = intervals(*simulated(1000, 2 * each, rng), tops=each)
+    assert 0.93 <= np.mean((low < truth) & (truth < high)) <= 0.99
+
+
+def test_a_mean_of_many_units_has_the_interval_of_students_t() -> None:
+    values = np.random.default_rng(0).normal(0.2, 0.2, 5000)
+    found = mean_interval(np.append(values, np.nan))
+    assert found is not None
+    np.testing.assert_allclose(found, stats.t.interval(0.95, 4999, values.mean(), stats.sem(values)), rtol=1e-3)
+
+
+def test_a_mean_of_few_units_has_fewer_degrees_of_freedom_than_units() -> None:
+    values = np.random.default_rng(0).normal(0.2, 0.2, 8)
+    found = mean_interval(values, level=0.975)
+    degrees = 2 / (np.float64(UNIT_KURTOSIS - 5 / 7) / 8)
+    assert found is not None
+    np.testing.assert_allclose(found, stats.t.interval(0.975, degrees, values.mean(), stats.sem(values)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], [0.1, 0.2, 0.3, 0.4, 0.5, np.nan], [0.25] * 30])
+def test_a_mean_of_too_few_or_of_equal_units_has_no_interval(values: list[float]) -> None:
+    assert mean_interval(np.array(values)) is None
+
+
+@pytest.mark.parametrize("units", [MIN_UNITS, 8, 30, 240])
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+def test_95_of_100_intervals_hold_the_true_mean(kind: str, units: int) -> None:
+    rng = np.random.default_rng(units)
+    samples = rng.normal(0.15, 0.2, (2000, units)) if kind == "normal" else rng.beta(1.2, 4, (2000, units))
+    truth = 0.15 if kind == "normal" else 1.2 / 5.2
+    found = [mean_interval(sample) for sample in samples]
+    assert 0.93 <= np.mean([each is not None and each.low < truth < each.high for each in found]) <= 0.975

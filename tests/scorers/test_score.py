@@ -26,7 +26,7 @@ from stages.score import main
 from tests.simulated import explained, simulated
 from tests.tiny import random_recordings
 
-PARAMS = ScoreParams(seed=0, bootstrap=100, controls=4, bins=10, min_excerpts_share=0.5)
+PARAMS = ScoreParams(seed=0, controls=4, bins=10, min_excerpts_share=0.5)
 CORRELATIONS = ("top_and_random", "random_only", "top_only")
 
 
@@ -62,7 +62,7 @@ def test_a_constant_simulation_has_no_score_and_says_so(many: Recordings) -> Non
     assert found["status"].to_pylist().count("constant") == 299
     for name in (*CORRELATIONS, "ci_low", "ci_high", "control"):
         assert found[name].null_count == 300, name
-    metrics = summary(found, 6, PARAMS)
+    metrics = summary(found, 6)
     assert metrics["scored"] == 0 and metrics["failed"] == 300
     assert metrics["top_and_random"]["mean"] is None and metrics["share_at_least"]["0.5"] is None
     json.dumps(metrics, allow_nan=False)
@@ -70,9 +70,9 @@ def test_a_constant_simulation_has_no_score_and_says_so(many: Recordings) -> Non
 
 def test_a_random_simulation_and_the_control_are_about_zero(many: Recordings) -> None:
     rng = np.random.default_rng(0)
-    metrics = summary(score(many, explained(many), simulated(many, lambda true: rng.random(true.shape)), PARAMS), 6, PARAMS)
+    metrics = summary(score(many, explained(many), simulated(many, lambda true: rng.random(true.shape)), PARAMS), 6)
     assert metrics["top_and_random"]["ci_low"] < 0 < metrics["top_and_random"]["ci_high"]
-    oracle = summary(score(many, explained(many), simulated(many, lambda true: true), PARAMS), 6, PARAMS)
+    oracle = summary(score(many, explained(many), simulated(many, lambda true: true), PARAMS), 6)
     assert abs(oracle["control"]["mean"]) < 0.02
     assert oracle["baseline"]["token_table"]["mean"] > 0.7
 
@@ -121,7 +121,7 @@ def test_failed_excerpts_are_left_out_and_counted_and_too_many_of_them_fail_the_
     assert found["top_and_random"][0].as_py() == pytest.approx(1, abs=1e-4)
     assert found["top_and_random"][1].as_py() is None and found["control"][1].as_py() is None
     assert found["token_table"][0] != whole["token_table"][0]  # The baseline is judged on the same excerpts.
-    metrics = summary(found, 6, PARAMS)
+    metrics = summary(found, 6)
     assert metrics["failed_by_cause"]["refused"] == 1 and metrics["failed_by_cause"]["silent_neuron"] == 1
     assert metrics["scored"] + metrics["failed"] == metrics["neurons"] == 300
     assert sum(metrics["failed_by_cause"].values()) == metrics["failed"] == 2
@@ -196,8 +196,8 @@ def test_the_curves_agree_with_the_scores(many: Recordings) -> None:
         assert sum(bar[f"{name}_neurons"] for bar in bars) == 299
     curve: list[dict[str, Any]] = quantile_table(found)
     assert [row["percentile"] for row in curve] == list(range(101))
-    assert curve[50]["score"] == summary(found, 6, PARAMS)["top_and_random"]["median"]
-    layers: list[dict[str, Any]] = by_layer(found, PARAMS)
+    assert curve[50]["score"] == summary(found, 6)["top_and_random"]["median"]
+    layers: list[dict[str, Any]] = by_layer(found)
     assert [(row["layer"], row["neurons"], row["scored"]) for row in layers] == [(0, 100, 99), (1, 100, 100), (2, 100, 100)]
     for row in layers:
         here = column(found, "top_and_random")[column(found, "layer") == row["layer"]]

@@ -156,7 +156,8 @@
 
   // A score on the line from -1 to 1 with its interval, against baseline and control.
   function interval(scores) {
-    const label = `Score ${score(scores.top_and_random)}, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}; token table ${score(scores.token_table)}, control ${score(scores.control)}.`;
+    const between = scores.ci_low === null || scores.ci_high === null ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`;
+    const label = `Score ${score(scores.top_and_random)}${between}; token table ${score(scores.token_table)}, control ${score(scores.control)}.`;
     return figure(
       null,
       label,
