@@ -104,8 +104,8 @@ def units_needed(measure: str) -> int:
 def freedom(count: Float[np.ndarray, "..."], kurtosis: float) -> Float[np.ndarray, "..."]:
     """Degrees of freedom of a variance estimated from `count` values of this kurtosis.
 
-    >>> freedom(np.array([8.0, 30.0]), kurtosis=3).tolist()
-    [7.0, 29.0]
+    >>> [round(float(degrees), 2) for degrees in freedom(np.array([8.0, 240.0]), kurtosis=3)]
+    [7.0, 239.0]
     """
     return 2 * count / (kurtosis - 1 + 2 / (count - 1))
 
