@@ -75,9 +75,9 @@ browser:
 flow: install
 	python docs/tables.py
 
-# Every claim about speed and memory, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
+# Every claim about speed, memory and intervals, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
 # Peers and Ray come into an environment of their own.
-BENCH ?= all_at_once client score tracking viewer record scale ray whole_model
+BENCH ?= all_at_once client score coverage tracking viewer record scale ray whole_model
 PEERS := $(VENV)-bench
 bench: $(PEERS)/.installed
 	for name in $(BENCH); do \

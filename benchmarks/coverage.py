@@ -21,13 +21,13 @@ from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_record
 from neurogloss.config.params import Params, load_params
 from neurogloss.measures.correlation import PairedSums, correlations, merge, paired_sums, totals
 from neurogloss.measures.levels import levels
-from neurogloss.scorers.intervals import correlation_intervals, mean_interval
+from neurogloss.scorers.intervals import MIN_UNITS, MIN_UNITS_LONG_TAIL, correlation_intervals, mean_interval
 from neurogloss.scorers.token_table import token_table_levels
 from neurogloss.simulators.run import open_simulator
 
 EACH = (5, 20)
 UNITS = (8, 30, 240, 46080)
-FEWER = 400
+FEWER = 2000
 """Samples of as many units as a whole model has."""
 
 
@@ -84,26 +84,28 @@ def correlation_coverage(x: np.ndarray, y: np.ndarray, tops: int, samples: int) 
         )
 
 
-def measures(scores: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The numbers whose means are shown, and differences."""
+def measures(scores: Path) -> Iterator[tuple[str, np.ndarray, int]]:
+    """The numbers whose means are shown, and differences, and how many units their intervals need."""
     table = pq.read_table(scores)
     columns = {name: np.asarray(table[name].to_numpy(zero_copy_only=False), np.float64) for name in table.column_names if name != "status"}
-    score, table_score = columns["top_and_random"], columns["token_table"]
-    yield "score", score
-    yield "random only", columns["random_only"]
-    yield "baseline", table_score
-    yield "score less baseline", score - table_score
+    score = columns["top_and_random"]
+    yield "score", score, MIN_UNITS
+    yield "random only", columns["random_only"], MIN_UNITS
+    yield "baseline", columns["token_table"], MIN_UNITS
+    yield "score less baseline", score - columns["token_table"], MIN_UNITS
+    yield "score less control", score - columns["control"], MIN_UNITS
+    yield "variance explained", columns["variance_explained"], MIN_UNITS_LONG_TAIL
     rng = np.random.default_rng(0)
-    yield "mostly ties", rng.normal(0.05, 0.1, 5000) * (rng.random(5000) < 0.4)
+    yield "mostly ties", rng.normal(0.05, 0.1, 5000) * (rng.random(5000) < 0.4), MIN_UNITS
 
 
-def mean_coverage(values: np.ndarray, samples: int) -> dict[str, float | None]:
+def mean_coverage(values: np.ndarray, needed: int, samples: int) -> dict[str, float | None]:
     """Share of the intervals that hold the mean of all; None where under a tenth of the samples have one."""
     population = values[~np.isnan(values)]
     rng, found = np.random.default_rng(0), dict[str, float | None]()
     for units in UNITS:
         count = samples if units < 1000 else min(samples, FEWER)
-        ends = [mean_interval(rng.choice(population, units)) for _ in range(count)]
+        ends = [mean_interval(rng.choice(population, units), needed=needed) for _ in range(count)]
         held = [each.low <= population.mean() <= each.high for each in ends if each]
         found[str(units)] = round(float(np.mean(held)), 4) if len(held) > count / 10 else None
     return found
@@ -122,7 +124,7 @@ def main() -> None:
         load_params(chosen.repository / "params.yaml"),
     )
     correlation = {name: dict(correlation_coverage(x, y, tops, chosen.samples)) for name, x, y, tops in made}
-    mean = {name: mean_coverage(values, chosen.means) for name, values in measures(data / "scores.parquet")}
+    mean = {name: mean_coverage(values, needed, chosen.means) for name, values, needed in measures(data / "scores.parquet")}
     print(json.dumps({"correlation": correlation, "mean": mean}))
 
 

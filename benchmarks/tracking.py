@@ -4,8 +4,7 @@ The last line is JSON. `known_s`: the stage `track` where the run exists; `made_
 `first_s`: with the store itself; `nothing_s`: a `dvc repro` that finds nothing to do; `mlflow_s`: importing mlflow alone, which the stage
 cannot do without where it makes a run. `compare_s`: `neurogloss compare`, two made-up results in git and DVC's cache, figure included.
 Each is the median of `--times` from start to end of the process, `..._cpu_s` beside it in CPU seconds, which other work on the machine
-does not stretch. `coverage`: how often the 95 % interval of a paired difference holds the
-true one, of `--samples` made-up comparisons for each kind of scores and number of neurons.
+does not stretch.
 """
 
 import argparse
@@ -19,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +29,6 @@ from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Explanation, explanations, write_explanations
 from neurogloss.artifacts.scores import SCORES, write_scores
 from neurogloss.artifacts.status import Status
-from neurogloss.comparison.paired import paired
 from neurogloss.comparison.revisions import file_md5
 
 QUIET = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -126,40 +123,17 @@ def comparing(scratch: Path, neurons: int, layers: int, times: int) -> dict[str,
     return medians("compare", [run(command, folder) for _ in range(times)])
 
 
-def differences(kind: str, rng: np.random.Generator, neurons: int) -> tuple[np.ndarray, float]:
-    """Differences of made-up scores, and their true mean."""
-    if kind == "normal":
-        return rng.normal(0.02, 0.1, neurons), 0.02
-    if kind == "skewed":
-        return rng.gamma(1.0, 0.1, neurons), 0.1
-    return rng.normal(0.05, 0.1, neurons) * (rng.random(neurons) < 0.4), 0.02
-
-
-def coverage(samples: int) -> Iterator[tuple[str, float]]:
-    """Share of the intervals that hold the true difference."""
-    for kind in ("normal", "skewed", "mostly ties"):
-        for neurons in (60, 240, 1000):
-            rng, held = np.random.default_rng(neurons), 0
-            for sample in range(samples):
-                values, truth = differences(kind, rng, neurons)
-                interval = paired(np.zeros(neurons), values, 1000, 0.95, sample).interval
-                held += interval is not None and interval.low <= truth <= interval.high
-            yield f"{kind}, {neurons}", round(held / samples, 4)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, default=Path.cwd())
     parser.add_argument("--neurons", type=int, default=46080)
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--samples", type=int, default=2000)
     chosen = parser.parse_args()
     found: dict[str, object] = {"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
     with tempfile.TemporaryDirectory() as name:
         found |= tracking(chosen.repository.resolve(), Path(name), chosen.times)
         found |= {"neurons": chosen.neurons} | comparing(Path(name), chosen.neurons, chosen.layers, chosen.times)
-    found["coverage"] = dict(coverage(chosen.samples))
     print(json.dumps(found))
 
 

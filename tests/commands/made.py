@@ -22,7 +22,7 @@ HOSTILE = {
 
 def hostile_recordings(layers: int = 2) -> Recordings:
     """Made-up recordings whose vocabulary holds everything that breaks terminals."""
-    recordings = random_recordings(layers=layers, per_layer=6, tokens=12, per_split=3, excerpts=80)
+    recordings = random_recordings(layers=layers, per_layer=6, tokens=12, per_split=4, excerpts=80)
     vocabulary = [HOSTILE.get(token, piece) for token, piece in enumerate(recordings.vocabulary)]
     return replace(recordings, vocabulary=vocabulary, about={"subject": "folder/tiny\x1b[31m"})
 

@@ -58,7 +58,7 @@ def made(folder: Path, change: Callable[[Json, int, int], None] | None = None, n
 
 
 def test_what_was_exported_comes_back_equal(openai: Path, finished: Path, tmp_path: Path) -> None:
-    assert imported(openai, tmp_path / "recordings", "--per-split", "3").exit_code == 0
+    assert imported(openai, tmp_path / "recordings", "--per-split", "4").exit_code == 0
     back, before = read_recordings(tmp_path / "recordings"), read_results(finished / "data").recordings
     assert back.slots == before.slots
     for key in ("layers", "indices", "peaks", "activations"):

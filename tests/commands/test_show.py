@@ -26,9 +26,9 @@ def test_it_prints_statistics_explanation_scores_and_both_sides_of_each_score_ex
     results = read_results(finished / "data")
     score = results.score(1)
     assert "words like w1, and [brackets]" in text
-    assert f"{score['top_and_random']:.2f} ({score['ci_low']:.2f} to {score['ci_high']:.2f}, 95 %) over 6 excerpts" in text
+    assert f"{score['top_and_random']:.2f} ({score['ci_low']:.2f} to {score['ci_high']:.2f}, 95 %) over 8 excerpts" in text
     assert f"token table (baseline) {score['token_table']:.2f}" in text
-    assert text.count("recorded ") == text.count("simulated") == len(results.recordings.slots.where(Split.SCORE)) == 6
+    assert text.count("recorded ") == text.count("simulated") == len(results.recordings.slots.where(Split.SCORE)) == 8
     assert "top · d" in text and "random · d" in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
