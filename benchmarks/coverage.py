@@ -1,17 +1,19 @@
 """How often the 95 % intervals hold the truth. Run in a clone with a finished result (`dvc repro`); nothing is written.
 
-The last line is JSON. `correlation`: of `--samples` samples of each unit, 5 + 5 and 20 + 20 (top + random) excerpts drawn with replacement
-from all that were recorded, the share of intervals that hold the correlation over all of them; `printed`: the share of samples that have
+The last line is JSON. `5 + 5 excerpts`, `20 + 20 excerpts` (top + random): of `--samples` samples of each unit, drawn with replacement
+from all excerpts recorded, the share of intervals that hold the correlation over all of them; `printed`: the share of samples that have
 an interval; `width`: the median interval. Simulations: `vocabulary` of the result's explanations; the `token table`; `lossy`, the recorded
 levels of which 40 % are lost and 2 % of the tokens wrongly at level 3; `normal`, made-up normal numbers whose excerpts differ in level.
-`mean`: of samples of 8, 30, 240 and 46,080 units drawn with replacement from the result's scores, the share of intervals that hold
-the mean of all, for scores, their differences, and made-up differences most of which are 0.
+`8 units` and so on: of `--means` samples drawn with replacement from the result's scores, the share of intervals that hold the mean of
+all, for scores, their differences, and made-up differences most of which are 0; null where under a tenth of the samples have an interval.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,6 +31,14 @@ EACH = (5, 20)
 UNITS = (8, 30, 240, 46080)
 FEWER = 2000
 """Samples of as many units as a whole model has."""
+
+
+class Intervals(NamedTuple):
+    """Of many samples."""
+
+    coverage: float
+    printed: float
+    width: float
 
 
 def simulations(recordings: Recordings, explanations: Explanations, params: Params) -> Iterator[tuple[str, np.ndarray, np.ndarray, int]]:
@@ -64,7 +74,7 @@ def mean_sums(found: PairedSums) -> PairedSums:
     return PairedSums(*sums, found.centre_x, found.centre_y)
 
 
-def correlation_coverage(x: np.ndarray, y: np.ndarray, tops: int, samples: int) -> Iterator[tuple[str, dict[str, float]]]:
+def correlation_coverage(x: np.ndarray, y: np.ndarray, tops: int, samples: int) -> Iterator[tuple[str, Intervals]]:
     """For each number of excerpts: the share of intervals that hold the truth, of samples with an interval, and the median width."""
     use = np.broadcast_to(True, x.shape[:2])
     top, random = (paired_sums(x[:, kind], y[:, kind], use[:, kind]) for kind in (slice(0, tops), slice(tops, None)))
@@ -74,14 +84,8 @@ def correlation_coverage(x: np.ndarray, y: np.ndarray, tops: int, samples: int) 
         low, high = correlation_intervals(drawn(top, each, samples, rng), drawn(random, each, samples, rng))
         printed = ~np.isnan(low) & ~np.isnan(truth)
         held = (low <= truth) & (truth <= high)
-        yield (
-            f"{each} + {each}",
-            {
-                "coverage": round(float(held[printed].mean()), 4),
-                "printed": round(float(printed[~np.isnan(truth)].mean()), 4),
-                "width": round(float(np.median((high - low)[printed])), 3),
-            },
-        )
+        shares = held[printed].mean(), printed[~np.isnan(truth)].mean(), np.median((high - low)[printed])
+        yield f"{each} + {each}", Intervals(*(round(float(share), 4) for share in shares))
 
 
 def measures(scores: Path) -> Iterator[tuple[str, np.ndarray, int]]:
@@ -99,16 +103,15 @@ def measures(scores: Path) -> Iterator[tuple[str, np.ndarray, int]]:
     yield "mostly ties", rng.normal(0.05, 0.1, 5000) * (rng.random(5000) < 0.4), MIN_UNITS
 
 
-def mean_coverage(values: np.ndarray, needed: int, samples: int) -> dict[str, float | None]:
+def mean_coverage(values: np.ndarray, needed: int, samples: int) -> Iterator[tuple[int, float | None]]:
     """Share of the intervals that hold the mean of all; None where under a tenth of the samples have one."""
     population = values[~np.isnan(values)]
-    rng, found = np.random.default_rng(0), dict[str, float | None]()
+    rng = np.random.default_rng(0)
     for units in UNITS:
         count = samples if units < 1000 else min(samples, FEWER)
         ends = [mean_interval(rng.choice(population, units), needed=needed) for _ in range(count)]
         held = [each.low <= population.mean() <= each.high for each in ends if each]
-        found[str(units)] = round(float(np.mean(held)), 4) if len(held) > count / 10 else None
-    return found
+        yield units, round(float(np.mean(held)), 4) if len(held) > count / 10 else None
 
 
 def main() -> None:
@@ -123,9 +126,16 @@ def main() -> None:
         read_explanations(data / "explanations.parquet"),
         load_params(chosen.repository / "params.yaml"),
     )
-    correlation = {name: dict(correlation_coverage(x, y, tops, chosen.samples)) for name, x, y, tops in made}
-    mean = {name: mean_coverage(values, needed, chosen.means) for name, values, needed in measures(data / "scores.parquet")}
-    print(json.dumps({"correlation": correlation, "mean": mean}))
+    found: dict[str, dict[str, float | None]] = defaultdict(dict)
+    for name, x, y, tops in made:
+        for each, about in correlation_coverage(x, y, tops, chosen.samples):
+            found[f"{each} excerpts"][name] = about.coverage
+            found["printed"][f"{each}, {name}"] = about.printed
+            found["width"][f"{each}, {name}"] = about.width
+    for name, values, needed in measures(data / "scores.parquet"):
+        for units, share in mean_coverage(values, needed, chosen.means):
+            found[f"{units:,} units"][name] = share
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

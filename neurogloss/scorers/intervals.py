@@ -3,7 +3,8 @@
 One method for both: the delete-one jackknife's variance (Efron and Stein 1981) and a quantile of Student's t. A variance estimated from
 few values with long tails is less certain than n - 1 degrees of freedom say: the variance of a sample variance grows with the kurtosis
 (Cramér 1946, 27.4), which leaves 2n / (kurtosis - 1 + 2 / (n - 1)) degrees, n - 1 where the kurtosis is the normal's 3. The kurtoses
-below are about those of real recordings and scores; `benchmarks/coverage.py` measures what the intervals cover.
+below are about those of real recordings and scores, so intervals of normal numbers err on the safe side; `benchmarks/coverage.py`
+measures what they cover.
 """
 
 import math

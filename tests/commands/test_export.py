@@ -18,6 +18,7 @@ from neurogloss.artifacts.recordings import Kind, Split
 from neurogloss.artifacts.results import Results, read_results
 from neurogloss.cli.main import app
 from neurogloss.errors import UserError
+from neurogloss.exchange.card import data_card
 from neurogloss.exchange.openai import decimals, texts
 from neurogloss.exchange.parquet import candidates_table
 from neurogloss.exchange.selections import layer_counts, strong_but_unexplained, well_explained
@@ -105,6 +106,13 @@ def test_the_card_says_what_it_holds_and_how_far_to_trust_it(parquet: Path, fini
     for name in ("neurons", "candidates", "excerpts"):
         described = {field.strip() for line in card.splitlines() if line.startswith("| ") for field in line.split("|")[1].split(",")}
         assert set(config(parquet, name).column_names) <= described, name
+
+
+def test_the_card_has_a_dash_where_a_mean_has_no_interval(finished: Path, results: Results) -> None:
+    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics["control"] |= {"ci_low": None, "ci_high": None}
+    card = data_card(results.recordings, metrics)
+    assert f"| control | {metrics['control']['mean']} | - |" in card and "None" not in card
 
 
 def test_a_neuron_without_candidates_is_listed_with_what_it_has(results: Results) -> None:

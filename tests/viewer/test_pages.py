@@ -11,11 +11,13 @@ from neurogloss.artifacts.explanations import read_explanations
 from neurogloss.artifacts.recordings import Split, read_recordings, write_recordings
 from neurogloss.artifacts.simulations import read_simulations
 from neurogloss.errors import UserError
+from neurogloss.scorers.intervals import mean_interval
 from neurogloss.viewer.encode import chunk
 from neurogloss.viewer.neurons import quantised
 from neurogloss.viewer.pages import Pages
 from neurogloss.viewer.result import open_result
 from neurogloss.viewer.site import write_site
+from neurogloss.viewer.summary import mean
 from tests.tiny import random_recordings
 from tests.viewer.made_up import HOSTILE, small
 
@@ -31,6 +33,13 @@ def test_a_chunk_is_ascii_and_cannot_end_a_script() -> None:
         assert script.isascii()
         assert b"<" not in script
         assert value(script) == text
+
+
+def test_a_mean_has_the_interval_of_the_metrics_and_none_over_too_few_neurons() -> None:
+    scores = np.append(np.random.default_rng(0).random(8), np.nan).astype(np.float32)
+    interval, shown = mean_interval(scores.astype(np.float64)), mean(scores)
+    assert interval and (shown["low"], shown["high"]) == (round(interval.low, 4), round(interval.high, 4))
+    assert mean(scores[:5]) == {"mean": round(float(scores[:5].mean()), 4), "low": None, "high": None, "count": 5}
 
 
 def test_quantised_activations_are_within_half_a_step_and_zero_is_exact() -> None:
