@@ -295,7 +295,7 @@ def test_a_locked_store_is_one_line(done: Toy, store: Store, monkeypatch: pytest
 def test_a_second_process_waits_for_the_first_and_then_gives_up(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr(store_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(store_module, "LOCK_WAIT_S", 0.1)
     assert store.database
     with FileLock(store.database.parent / "track.lock"), pytest.raises(UserError, match="held by another process"), opened(store):
         pass
@@ -311,16 +311,16 @@ def test_no_room_for_the_store_is_one_line(tmp_path: Path) -> None:
 def test_a_read_only_store_is_one_line(done: Toy, store: Store, tmp_path: Path) -> None:
     assert store.database
     code = (
-        "import os, sys; from pathlib import Path; from neurogloss.tracking.store import Store, check_writable, FriendlyErrors; "
+        "import os, sys; from pathlib import Path; from neurogloss.tracking.store import Store, check_writable; "
         "from neurogloss.errors import UserError\n"
         "store = Store('sqlite:///here', Path('here'), Path('.'))\nos.seteuid(65534)\n"
-        "try:\n    with FriendlyErrors(store):\n        check_writable(store)\nexcept UserError as error:\n    print(error)"
+        "try:\n    check_writable(store)\nexcept UserError as error:\n    print(error)"
     )
     for folder in (tmp_path, *list(tmp_path.parents)[:3]):
         folder.chmod(0o755)
     store.database.rename(tmp_path / "here")
     said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=surroundings(), capture_output=True, text=True, check=True)
-    assert "readonly" in said.stdout and "make it writable" in said.stdout
+    assert "read-only" in said.stdout and "make it writable" in said.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from neurogloss.artifacts.recordings import name as neuron_name
 from neurogloss.artifacts.scores import read_scores
 from neurogloss.comparison.lock import Lock, flat
 from neurogloss.comparison.result import Result
-from neurogloss.tracking.store import LOCK_KEY, MISSING
+from neurogloss.tracking.tags import EXPERIMENT, LOCK_KEY, MISSING
 
 VALUE_LIMIT = 5000
 """Characters; MLflow cuts a param's value at 6,000 and a tag's at 8,000 without a word."""
@@ -108,7 +108,7 @@ def run_tags(result: Result) -> dict[str, str]:
     tags = {
         LOCK_KEY: result.lock.key,
         "dvc.code": result.lock.code,
-        "dvc.exp_name": origin.experiment,
+        EXPERIMENT: origin.experiment,
         "dvc.baseline_rev": origin.baseline,
         "git.commit": origin.commit,
         "mlflow.source.git.commit": origin.commit,

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from neurogloss.comparison.lock import Lock
 from neurogloss.comparison.result import Paths, Result, workspace_origin
-from neurogloss.tracking.store import Store, opened, runs_of
+from neurogloss.tracking.store import Store, indexed_runs, opened
 
 logger = logging.getLogger(__name__)
 
 
 def track(lock: Lock, paths: Paths, store: Store) -> str:
     """The id of the result's run; MLflow is imported only where the run has to be made."""
-    known = runs_of(store)
+    known = indexed_runs(store)
     for run in known or ():
         if run.key == lock.key and run.complete and not run.missing and all(other.complete for other in known or ()):
             logger.info("already tracked: run %s", run.run_id)

@@ -13,7 +13,8 @@ from neurogloss.comparison.result import Origin, Paths, Result, changes_since, w
 from neurogloss.comparison.revisions import History, Revision
 from neurogloss.errors import UserError
 from neurogloss.tracking.content import cut
-from neurogloss.tracking.store import COMPLETE, LOCK_KEY, MISSING, Store, opened
+from neurogloss.tracking.store import Store, keyed_runs, opened
+from neurogloss.tracking.tags import COMPLETE, LOCK_KEY, MISSING
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -93,10 +94,8 @@ def distinct(history: History, paths: Paths) -> tuple[list[Found], int]:
 
 def existing(store: Store) -> dict[str, "Run"]:
     """Complete runs by key."""
-    from neurogloss.tracking.writing import runs
-
     with opened(store) as (client, experiment):
-        return {run.data.tags[LOCK_KEY]: run for run in runs(client, experiment) if run.data.tags.get(COMPLETE) == "true"}
+        return {run.data.tags[LOCK_KEY]: run for run in keyed_runs(client, experiment) if run.data.tags.get(COMPLETE) == "true"}
 
 
 def add_tags(store: Store, run: "Run", result: Found) -> None:

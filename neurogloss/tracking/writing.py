@@ -13,7 +13,8 @@ from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
 from neurogloss.tracking.content import Prompt, description, finite, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
-from neurogloss.tracking.store import COMPLETE, LOCK_KEY, MISSING
+from neurogloss.tracking.store import keyed_runs
+from neurogloss.tracking.tags import COMPLETE, LOCK_KEY, MISSING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,7 +35,7 @@ def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: b
     A run that lacked files is made again when they are at hand.
     """
     kept = None
-    for run in runs(client, experiment, None if alone else result.lock.key):
+    for run in keyed_runs(client, experiment, None if alone else result.lock.key):
         tags = run.data.tags
         whole = tags.get(COMPLETE) == "true"
         mine = tags[LOCK_KEY] == result.lock.key
@@ -44,18 +45,6 @@ def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: b
         elif mine:
             kept = run.info.run_id
     return (kept, False) if kept else (write_run(client, experiment, result), True)
-
-
-def runs(client: "MlflowClient", experiment: str, key: str | None = None) -> list[Any]:
-    """Active runs that have a key (this one), the oldest first."""
-    condition = f"tags.`{LOCK_KEY}` = '{key}'" if key else f"tags.`{LOCK_KEY}` LIKE '%'"
-    found, token = [], None
-    while True:
-        page = client.search_runs([experiment], condition, max_results=1000, order_by=["start_time ASC"], page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
 
 
 def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:

@@ -1,0 +1,10 @@
+"""Tags by which runs are found again."""
+
+LOCK_KEY = "dvc.lock_key"
+"""The result's key."""
+COMPLETE = "track.complete"
+"""Set last: a run without it was interrupted."""
+MISSING = "track.missing"
+"""Files of the result that were not available; the run is replaced when they are."""
+EXPERIMENT = "dvc.exp_name"
+"""DVC's name for the experiment."""
