@@ -26,7 +26,7 @@ PORT ?= 5000
 ui: install
 	mkdir -p .mlflow
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) \
-	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/.mlflow/mlflow.db}"
+	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///.mlflow/mlflow.db}"
 
 # What the pipeline workflow runs.
 gate pipeline-pull pipeline-run pipeline-report pipeline-push: install

@@ -18,7 +18,7 @@ from neurogloss.comparison.revisions import History
 from neurogloss.errors import UserError
 from neurogloss.tracking.comparisons import log_comparison
 from neurogloss.tracking.store import Store, locate_store, runs_of
-from neurogloss.tracking.variants import Variant, load_variant, sqlite_runs
+from neurogloss.tracking.variants import Variant, find_run, load_variant
 from tests.toy import Toy
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -192,11 +192,11 @@ def store(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def test_experiments_commits_the_workspace_and_runs_stand_for_the_same_results(toy: Toy, store: Store) -> None:
     main, six = read_lock_at(toy, "main"), read_lock(toy.folder / "dvc.lock").key
-    runs = {run.key: run.run_id for run in runs_of(store) or []}
+    runs = {run.key: run.run_id for run in runs_of(store)}
     asked = {"main": main, "HEAD": main, toy.git("rev-parse", "HEAD").strip()[:9]: main, "six": six, "workspace": six}
     asked |= {runs[main]: main, runs[six]: six}
     assert {name: load_variant(name, store, Paths()).key for name in asked} == asked
-    assert store.database and sqlite_runs("six", store.database) == sqlite_runs("six: explain.concepts.phrases=6", store.database) != []
+    assert find_run("six", store) == find_run("six: explain.concepts.phrases=6", store)
 
 
 def read_lock_at(toy: Toy, revision: str) -> str:
@@ -206,12 +206,12 @@ def read_lock_at(toy: Toy, revision: str) -> str:
 
 
 def test_compare_prints_tables_and_puts_the_figure_into_both_runs(toy: Toy, store: Store) -> None:
-    before = len(runs_of(store) or [])
+    before = len(runs_of(store))
     done = toy.neurogloss("compare", "main", "six", "--width", "120")
     assert "better" in done.stdout and "L0.N" in done.stdout and "in 2 MLflow run(s)" in done.stderr
     found = list((toy.folder / ".mlflow").rglob("main_vs_six.png"))
-    found += [path for run in runs_of(store) or [] for path in Path(run.artifacts.removeprefix("file://")).rglob("main_vs_six.png")]
-    assert len({path.resolve() for path in found}) == 2 and len(runs_of(store) or []) == before
+    found += [path for run in runs_of(store) for path in Path(run.artifacts.removeprefix("file://")).rglob("main_vs_six.png")]
+    assert len({path.resolve() for path in found}) == 2 and len(runs_of(store)) == before
 
 
 def test_compare_as_json_is_nothing_but_json(toy: Toy) -> None:
@@ -272,7 +272,7 @@ def test_sync_makes_every_run_again_in_an_empty_store_and_then_none(toy: Toy, st
     first, second = (toy.neurogloss("sync", **environment).stdout for _ in range(2))
     assert first.startswith("2 results, 2 runs made, 0 were there") and second.startswith("2 results, 0 runs made, 2 were there")
     there = runs_of(Store("sqlite:///x", tmp_path / "mlflow.db", store.root))
-    assert there and {run.key for run in there} == {run.key for run in runs_of(store) or []}
+    assert there and {run.key for run in there} == {run.key for run in runs_of(store)}
     assert all(run.complete and not run.missing for run in there)
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         tags = dict(connection.execute("SELECT key, value FROM tags WHERE key IN ('dvc.experiments', 'git.commits')").fetchall())

@@ -20,8 +20,10 @@ from neurogloss.llm.usage import Tally, write_usage
 from neurogloss.tracking import store as store_module
 from neurogloss.tracking import writing
 from neurogloss.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_name, run_params, run_tags, scalars
+from neurogloss.tracking.index import index_file
 from neurogloss.tracking.run import track
-from neurogloss.tracking.store import Store, locate_store, opened, runs_of
+from neurogloss.tracking.store import Store, indexed_runs, locate_store, opened, runs_of
+from neurogloss.tracking.variants import log_files
 from tests.toy import Toy, key_of, surroundings
 
 # What mlflow and its database layer warn of at import and on use is not ours to mend.
@@ -57,7 +59,7 @@ def result_of(toy: Toy, lock: Lock | None = None, **origin: Any) -> Result:
 
 
 def complete_runs(store: Store) -> list[str]:
-    return sorted(run.key for run in runs_of(store) or [] if run.complete)
+    return sorted(run.key for run in runs_of(store) if run.complete)
 
 
 def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store: Store) -> None:
@@ -125,9 +127,9 @@ def test_a_run_that_was_cut_short_is_made_again(done: Toy, store: Store, monkeyp
         patched.setattr(writing, step, crash)
         with pytest.raises(KeyboardInterrupt):
             track(lock, Paths(), store)
-    assert [run.complete for run in runs_of(store) or []] == [True, False]
+    assert [run.complete for run in runs_of(store)] == [True, False]
     track(lock, Paths(), store)
-    assert [run.complete for run in runs_of(store) or []] == [True, True]
+    assert [run.complete for run in runs_of(store)] == [True, True]
 
 
 def test_a_run_cut_short_goes_when_another_result_is_tracked(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_a_run_cut_short_goes_when_another_result_is_tracked(done: Toy, store: S
         with pytest.raises(KeyboardInterrupt):
             track(changed(lock, seed=99), Paths(), store)
     track(lock, Paths(), store)
-    assert [(run.key, run.complete) for run in runs_of(store) or []] == [(lock.key, True)]
+    assert [(run.key, run.complete) for run in runs_of(store)] == [(lock.key, True)]
 
 
 def test_one_text_is_one_version_in_the_prompt_registry(done: Toy, store: Store) -> None:
@@ -345,19 +347,74 @@ def test_a_file_system_that_takes_nothing_is_one_line(store: Store, number: int)
         raise OSError(number, os.strerror(number))
 
 
-def test_a_store_that_was_moved_finds_its_files_again(toy: Toy, store: Store, tmp_path: Path) -> None:
+def test_a_store_that_was_moved_finds_its_files_again(done: Toy, tmp_path: Path) -> None:
     """As where the repository has another name now, or the store was downloaded from a workflow."""
-    database = toy.folder / ".mlflow" / "mlflow.db"
-    moved = Store(f"sqlite:///{database}", database, toy.folder)
-    gone = (tmp_path / "gone" / "artifacts").as_uri()
-    with sqlite3.connect(database) as connection:
-        (there,) = connection.execute("SELECT artifact_location FROM experiments WHERE name = 'neurogloss'").fetchone()
-        connection.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (gone, there))
-        connection.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", (there, gone))
-    with opened(moved) as (client, experiment):
+    shutil.copytree(done.folder / ".mlflow", tmp_path / "there" / ".mlflow")
+    with opened(store_in(tmp_path / "there")):
+        pass
+    (tmp_path / "there").rename(tmp_path / "here")
+    here = store_in(tmp_path / "here")
+    assert indexed_runs(here) is None, "the list is of another database"
+    with opened(here) as (client, experiment):
         (run,) = client.search_runs([experiment])
         assert client.list_artifacts(run.info.run_id, "figures")
-        assert client.get_experiment(experiment).artifact_location == moved.artifacts
+        assert client.get_experiment(experiment).artifact_location == here.artifacts
+    assert [run.artifacts.startswith(f"{here.artifacts}/") for run in indexed_runs(here) or []] == [True]
+
+
+def store_in(folder: Path) -> Store:
+    database = folder / ".mlflow" / "mlflow.db"
+    return Store(f"sqlite:///{database}", database, folder)
+
+
+def test_a_database_copied_without_its_files_still_finds_them_and_never_writes_there(done: Toy, store: Store, tmp_path: Path) -> None:
+    before = files_of(done.folder / ".mlflow")
+    lock = read_lock(done.folder / "dvc.lock")
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+    assert log_files(store, {lock.key}, {"comparisons/x.json": tmp_path / "x.json"}) == 0
+    track(changed(lock, seed=3), Paths(), store)
+    with opened(store) as (client, experiment):
+        new, old = client.search_runs([experiment])
+        assert client.list_artifacts(old.info.run_id, "figures") and client.list_artifacts(new.info.run_id, "figures")
+    assert (tmp_path / "artifacts" / new.info.run_id).is_dir()
+    assert files_of(done.folder / ".mlflow") == before
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Everything in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_list_of_runs_counts_only_for_the_database_as_it_was(done: Toy, store: Store) -> None:
+    track(changed(read_lock(done.folder / "dvc.lock"), seed=4), Paths(), store)
+    known = indexed_runs(store)
+    assert known and store.database and {run.key for run in known} == set(complete_runs(store))
+    list_file = index_file(store.database)
+    with sqlite3.connect(store.database) as connection:
+        connection.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", (known[0].run_id,))
+    assert indexed_runs(store) is None and len(runs_of(store)) == len(known) - 1 and indexed_runs(store) is not None
+    for damage in ("", "[]", "{}", '{"runs": [1]}', '{"runs": [{"run_id": 1}]}'):
+        list_file.write_text(damage, encoding="utf-8")
+        assert indexed_runs(store) is None
+
+
+@pytest.mark.parametrize("name", ["50% off", "a%20b", "what? now", "'both' \"quotes\" #1", "back\\slash"])
+def test_the_path_of_the_repository_may_hold_any_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    from sqlalchemy import make_url
+
+    store = store_in(tmp_path / name)
+    (tmp_path / name / "below").mkdir(parents=True)
+    for folder in (tmp_path / name, tmp_path / name / "below"):
+        monkeypatch.chdir(folder)
+        url = make_url(store.address)
+        assert store.database == Path(os.path.abspath(url.database or "")) and not url.query  # noqa: PTH100  # as SQLAlchemy does it
+
+
+def test_a_path_that_no_address_can_name_is_one_line_at_once(done: Toy, store: Store, tmp_path: Path) -> None:
+    database = tmp_path / "a%20b" / "mlflow.db"
+    with pytest.raises(UserError, match="set MLFLOW_TRACKING_URI") as caught, opened(Store(f"sqlite:///{database}", database, tmp_path)):
+        pass
+    assert "\n" not in str(caught.value)
 
 
 def test_without_a_lock_file_it_is_one_line(tmp_path: Path) -> None:

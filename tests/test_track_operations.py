@@ -5,10 +5,11 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -137,13 +138,13 @@ class Operations:
         process = subprocess.Popen(
             command, cwd=self.toy.folder, env=surroundings(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        while process.poll() is None and all(run.complete for run in runs_of(self.store) or []):
+        while process.poll() is None and not half_written(self.store):
             time.sleep(0.005)
         time.sleep(self.rng.random() * 1.5)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        self.halves += any(not run.complete for run in runs_of(self.store) or [])
+        self.halves += half_written(self.store)
         self.killed.add(read_lock(self.toy.folder / "dvc.lock").key)
         if self.rng.random() < 0.5:
             self.nothing()
@@ -154,12 +155,23 @@ class Operations:
         found, _ = distinct(History(self.toy.folder), Paths())
         self.keys |= {result.lock.key for result in found}
         runs = runs_of(self.store)
-        assert runs is not None
         assert [run for run in runs if not run.complete] == []
         tracked = [run.key for run in runs]
         assert len(tracked) == len(set(tracked)), "a result has two runs"
         assert self.keys <= set(tracked), "a result has no run"
         assert set(tracked) <= self.keys | self.killed, "a run is of no result"
+
+
+def half_written(store: Store) -> bool:
+    """Whether a run lacks the last tag, while another process writes it: `runs_of` would wait for that one's lock."""
+    assert store.database
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{store.database.as_uri()}?mode=ro", uri=True)) as connection:
+        whole = "SELECT run_uuid FROM tags WHERE key = 'track.complete'"
+        (count,) = connection.execute(
+            f"SELECT count(*) FROM runs WHERE lifecycle_stage = 'active' AND run_uuid NOT IN ({whole})"
+        ).fetchone()
+        return bool(count)
+    return False
 
 
 def work_off(toy: Toy, workers: int) -> None:
@@ -189,7 +201,26 @@ def test_a_few_operations_leave_one_run_per_result(done: Toy, tmp_path: Path) ->
     operations.checkout()
     operations.nothing()
     operations.check()
-    assert len(runs_of(operations.store) or []) == 2
+    assert len(runs_of(operations.store)) == 2
+
+
+def test_a_copied_project_leaves_its_original_as_it_was(done: Toy, tmp_path: Path) -> None:
+    """Under a name that holds what ends or changes a path in an address."""
+    before = {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()}
+    shutil.copytree(done.folder, tmp_path / '50%25 off? it\'s "B" #1', symlinks=True, copy_function=shutil.copy)
+    copied = Operations(Toy(tmp_path / '50%25 off? it\'s "B" #1'), 0)
+    copied.toy.dvc("exp", "run", "-n", "four", "-S", "explain.concepts.phrases=4")
+    said = copied.toy.neurogloss("compare", "main", "four")
+    assert "in 2 MLflow run(s)" in said.stderr
+    assert {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()} == before
+    runs = runs_of(copied.store)
+    assert [run.experiment for run in runs] == ["", "four"]
+    for run in runs:
+        folder = copied.toy.folder / ".mlflow" / "artifacts" / run.run_id / "artifacts"
+        assert run.artifacts == folder.as_uri()
+        assert {"scores.parquet", "explanations.parquet"} <= {path.name for path in (folder / "result").iterdir()}
+        assert (folder / "comparisons" / "main_vs_four.png").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {copied.toy.folder.name}
 
 
 @pytest.mark.slow  # Thirty operations of DVC, with two workers and killed processes, take minutes.
@@ -218,7 +249,7 @@ def test_four_workers_and_no_database_yet_make_four_runs(tmp_path: Path) -> None
         toy.dvc("exp", "run", "--queue", "-S", f"explain.concepts.phrases={phrases}")
     work_off(toy, 4)
     operations = Operations(toy, 0)
-    runs = runs_of(operations.store) or []
+    runs = runs_of(operations.store)
     assert len({run.key for run in runs}) == len(runs) == 4 and all(run.complete for run in runs)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlparse
 ADDRESSES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"), ("trace_tags", "value"))
 """Table and column of every address below the experiment's."""
 BUSY_S = 5.0
+"""How long to wait for somebody else's write to the database."""
 
 
 def follows_database(location: str) -> bool:
@@ -18,8 +19,8 @@ def follows_database(location: str) -> bool:
 def relocate(database: Path, old: str, new: str) -> None:
     """Make `new` the place of the experiment's files, and of each run's whose files are there; the others keep their address.
 
-    This is the only SQL on MLflow's tables. Neither its client nor its command line can change an address (`mlflow db move-resources`
-    changes none of a run), and copying the runs into a new experiment gives them other ids and loses them on an interrupt.
+    This is the only SQL on MLflow's tables. Neither its client nor its command line can change the address of a run's files; copying runs
+    into a new experiment gives them other ids, and leaves their traces and models behind.
     """
     if old == new:
         return
