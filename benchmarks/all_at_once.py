@@ -45,7 +45,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=2)
     chosen = arguments.parse_args()
     settings = load_params(chosen.params)
-    params = settings.models["smollm2"]
+    params = settings.model("smollm2", "this benchmark")
     torch.set_num_threads(environment.threads())
     model, tokenizer = load_model(resolve(params.name, params.revision, params.sha256), params.name, params.dtype)
     model = model.to(device()).eval().requires_grad_(False)

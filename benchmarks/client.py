@@ -45,7 +45,8 @@ def settings(url: str, folder: Path) -> dict[str, str]:
 
 def worker(count: int, rounds: int) -> None:
     """Ask, in a process of its own: prints the best wall time and a digest of all answers."""
-    from neurogloss.config.models import ModelParams, Price
+    from neurogloss.config.endpoints import Price
+    from neurogloss.config.models import ModelParams
     from neurogloss.llm.client import open_client
     from neurogloss.llm.request import Message, Reply, Request
 

@@ -17,8 +17,19 @@ from docs.tables import documents
 ROOT = Path(__file__).parents[1]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, Any] = PIPELINE["stages"]
-PLUMBING = ("cli/", "viewer/", "errors.py", "memory.py", "parallel.py", "config/environment.py", "config/params.py", "config/section.py")
-"""What changes only messages, pictures, speed or place; params.py has no defaults, so it can refuse a value but not make one.
+PLUMBING = (
+    "cli/",
+    "viewer/",
+    "errors.py",
+    "memory.py",
+    "parallel.py",
+    "config/environment.py",
+    "config/params.py",
+    "config/section.py",
+    "config/endpoints.py",
+    "config/limits.py",
+)
+"""What changes only messages, pictures, speed, cost or place; params.py has no defaults, so it can refuse a value but not make one.
 
 The sections that it puts together do have defaults: each is a dependency of the stages that read it.
 """
@@ -120,9 +131,13 @@ def sections_read(path: Path) -> set[str]:
     return {"models" if name == "model" else name for name in found}
 
 
+WITHOUT_EFFECT = {"endpoints", "limits"}
+"""Sections that change no number: no stage depends on them, so that another price reruns nothing."""
+
+
 def sections_of(stage: str) -> set[str]:
-    """Sections of the params that a stage's code reads."""
-    return {name for path in closure(stage) for name in sections_read(ROOT / path)}
+    """Sections of the params that a stage's code reads and that can change a number."""
+    return {name for path in closure(stage) for name in sections_read(ROOT / path)} - WITHOUT_EFFECT
 
 
 def section_files(stage: str) -> set[str]:
@@ -142,7 +157,7 @@ def test_each_section_has_a_file_of_its_own_and_params_py_no_default() -> None:
     from neurogloss.config.params import Params
 
     for name, field in Params.model_fields.items():
-        assert (ROOT / "neurogloss" / "config" / f"{name}.py").is_file() and field.is_required(), name
+        assert (ROOT / "neurogloss" / "config" / f"{name}.py").is_file() and (field.is_required() or name in WITHOUT_EFFECT), name
 
 
 def test_the_stages_stand_in_the_order_in_which_they_run_each_with_a_description() -> None:

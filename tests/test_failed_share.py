@@ -46,7 +46,7 @@ def test_what_was_never_tried_is_no_failure() -> None:
 def test_the_share_that_the_params_allow_is_allowed() -> None:
     explain.check_failures(rows([Status.REFUSED] + [Status.OK] * 9), 0.1)
     with pytest.raises(
-        UserError, match=re.escape("20% of the explanations failed (1 refused, 1 too_long), explain.max_failed_share allows 10%")
+        UserError, match=re.escape("20% of the explanations failed (1 refused, 1 too_long), limits.max_failed_share allows 10%")
     ):
         explain.check_failures(rows([Status.TOO_LONG, Status.REFUSED] + [Status.OK] * 8), 0.1)
 

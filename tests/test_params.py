@@ -38,7 +38,7 @@ def test_the_file_is_as_dvc_writes_it(copy: Path) -> None:
         ("record.neurons=all", "  neurons: 8", "  neurons: all"),
         ("score.controls=4", "  controls: 8", "  controls: 4"),
         ("models.server.name=llama", "    name: what-the-server-calls-it", "    name: llama"),
-        ("models.openai.price.completion=2.0", "{prompt: 0.4, cached_prompt: 0.1, completion: 1.6}", "completion: 2.0}"),
+        ("endpoints.openai.price.completion=2.0", "{prompt: 0.4, cached_prompt: 0.1, completion: 1.6}", "completion: 2.0}"),
         ("prompts.explain.highlight.mark_from=5", "      mark_from: 3", "      mark_from: 5"),
         ("prompts.simulate.all_at_once.unknown=x", "      unknown: unknown", "      unknown: x"),
     ],

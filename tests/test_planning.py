@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from neurogloss.artifacts.recordings import Recordings, Split, write_recordings
 from neurogloss.cli.main import app
 from neurogloss.cli.planning import plan
+from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params, load_params
 from neurogloss.config.prompts import GeneratedPrompt
@@ -45,7 +46,8 @@ def settings(samples: int = 1, simulator: str = "generated") -> Params:
     present = load_params(ROOT / "params.yaml")
     explain = {"method": "pairs", "model": "gpt", "samples": samples, "temperature": 1.0}
     changed = {
-        "models": present.models | {"gpt": model(context=8000, capabilities=[])},
+        "models": present.models | {"gpt": model(context=8000)},
+        "endpoints": {"gpt": EndpointParams(price=model().price, capabilities=[])},
         "explain": present.explain.model_copy(update=explain),
         "simulate": present.simulate.model_copy(update={"method": simulator, "model": "gpt"}),
     }
@@ -105,7 +107,7 @@ def test_answers_as_long_as_the_examples_cost_about_what_right_answers_do(record
         for row in rows
         for tokens in recordings.tokens(int(row), slots)
     )
-    price = chosen.models["gpt"].price
+    price = chosen.endpoints["gpt"].price
     likely = (1e6 * step.usd_likely - step.tokens_in * price.prompt) / price.completion
     assert right / 2 < likely < 2 * right < step.tokens_out / 5
     assert step.usd_likely < step.usd
@@ -122,7 +124,7 @@ def test_what_was_asked_is_no_longer_to_pay(recordings: Recordings, cache: Cache
 
 def test_a_plan_needs_no_key_and_says_what_it_takes_for_granted(recordings: Recordings, cache: Cache) -> None:
     chosen = settings(simulator="generated_json")
-    chosen = chosen.model_copy(update={"models": chosen.models | {"gpt": model(context=8000)}})
+    chosen = chosen.model_copy(update={"endpoints": {}})
     explain, simulate = plan(recordings, chosen, cache)
     assert (explain.requests, explain.cached) == (7, 0)
     assert explain.seconds is None
@@ -159,7 +161,9 @@ def invoke(tmp_path: Path, recordings: Recordings, changed: dict[str, Any], *arg
     import yaml
 
     present = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    present["models"]["gpt"] = model(context=8000, capabilities=[]).model_dump()
+    named = model(context=8000, capabilities=[]).model_dump()
+    present["endpoints"]["gpt"] = {name: named.pop(name) for name in ("price", "capabilities")}
+    present["models"]["gpt"] = named
     for section, values in changed.items():
         present[section] |= values
     params = tmp_path / "params.yaml"

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurogloss.config.models import Price
+from neurogloss.config.endpoints import Price
 from neurogloss.config.params import load_params
 from neurogloss.config.prompts import ExplainPrompt, excerpt, fill
 from neurogloss.errors import UserError
@@ -121,15 +121,18 @@ def test_shared_examples_are_in_the_file_once() -> None:
         (("explain", "prompt"), "token_list", r"write explain\.method: tokens"),
         (("simulate", "prompt"), "list", r"simulate\.prompt: simulate\.method names .* write simulate\.method: vocabulary"),
         (("explain", "promt"), "pairs", r"explain\.promt: unknown key"),
+        (("explain", "max_failed_share"), 0.5, r"explain\.max_failed_share: it is limits\.max_failed_share now"),
+        (("models", "openai", "price"), {"prompt": 1.0}, r"models\.openai\.price: .* under endpoints\.openai\.price"),
+        (("endpoints", "opnai"), {}, r"endpoints\.opnai: there is no model 'opnai'; there are: "),
     ],
 )
-def test_a_choice_that_names_nothing_says_what_to_write(place: tuple[str, ...], value: str, message: str, tmp_path: Path) -> None:
+def test_a_choice_that_names_nothing_says_what_to_write(place: tuple[str, ...], value: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         load_params(changed(tmp_path, *place, value=value))
 
 
 def test_a_model_needs_only_the_keys_that_say_something(tmp_path: Path) -> None:
-    found = load_params(changed(tmp_path, "models", "mine", value={"provider": "openai", "name": "x", "context": 8000})).models["mine"]
+    found = load_params(changed(tmp_path, "models", "mine", value={"provider": "openai", "name": "x", "context": 8000})).model("mine", "")
     assert not any((found.revision, found.sha256, found.base_url_from, found.key_from, found.capabilities))
     assert found.dtype == "float32"
     assert found.price == Price(prompt=0.0, cached_prompt=0.0, completion=0.0)

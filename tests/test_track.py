@@ -172,6 +172,13 @@ def test_the_key_is_of_params_and_outputs_and_not_of_code() -> None:
     assert Lock({"explain": replace(stage, params={"explain": {"seed": 1}})}).key != key
 
 
+def test_what_changes_no_number_is_no_part_of_the_key() -> None:
+    def key(share: float, **model: Any) -> str:
+        return Lock({"explain": StageLock({"explain": {"max_failed_share": share}, "models.gpt": {"name": "gpt"} | model}, {}, {})}).key
+
+    assert key(0.1) == key(0.5, price={"prompt": 2.0}, capabilities=["echo"], key_from="MINE") != key(0.1, context=10)
+
+
 def test_the_tracking_stage_is_no_part_of_the_key() -> None:
     text = "stages:\n  score:\n    cmd: a\n    outs: [{path: s, md5: '1'}]\n"
     assert parse_lock(text + "  track:\n    cmd: b\n    outs: [{path: r, md5: '2'}]\n", "dvc.lock").key == parse_lock(text, "dvc.lock").key

@@ -47,4 +47,4 @@ def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, al
     causes = ", ".join(f"{count} {cause}" for cause, count in ordered)
     advice = ADVICE.get(ordered[0][0], "").format(limit=LIMITS[stage])
     hint = f"; {ordered[0][0]}: {advice}" if advice else ""
-    return f"{share:.0%} of the {what} failed ({causes}), {stage}.max_failed_share allows {allowed:.0%}{hint}"
+    return f"{share:.0%} of the {what} failed ({causes}), limits.max_failed_share allows {allowed:.0%}{hint}"

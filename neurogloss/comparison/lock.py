@@ -10,6 +10,8 @@ import yaml
 
 from neurogloss.errors import UserError
 
+WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
+"""Params of models and stages that change no number."""
 TRACK = "track"
 """The stage that mirrors the others; no part of the result."""
 
@@ -34,12 +36,11 @@ class Lock:
 
     @property
     def key(self) -> str:
-        """sha256 of every param and output: what makes two results distinct.
+        """sha256 of every output and of every param that can change one: what makes two results distinct.
 
         The MD5 of code is left out: a result made again, equal to the byte, by edited code is the same result.
-        So the key depends on what the track stage depends on, and on nothing else.
         """
-        value = {name: {"params": stage.params, "outs": stage.outs} for name, stage in self.stages.items()}
+        value = {name: {"params": effective(stage.params), "outs": stage.outs} for name, stage in self.stages.items()}
         return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
     @property
@@ -112,6 +113,20 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
         {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
         {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
     )
+
+
+def effective(params: dict[str, Any]) -> dict[str, Any]:
+    """A stage's params without those that change no number.
+
+    >>> effective({"models.gpt": {"name": "gpt", "price": {"prompt": 2.0}}})
+    {'models.gpt': {'name': 'gpt'}}
+    """
+    return {
+        name: {key: inner for key, inner in value.items() if key not in WITHOUT_EFFECT}
+        if isinstance(value, dict) and not name.startswith("prompts.")
+        else value
+        for name, value in params.items()
+    }
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

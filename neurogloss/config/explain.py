@@ -2,7 +2,7 @@
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from neurogloss.config.section import Section, Share
+from neurogloss.config.section import Section
 
 
 class ConceptsParams(Section):
@@ -37,4 +37,3 @@ class ExplainParams(Section):
     max_tokens: PositiveInt
     concepts: ConceptsParams
     token_list: TokenListParams
-    max_failed_share: Share

@@ -1,29 +1,15 @@
 """models: the language models that explain and simulate."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import PositiveInt
 
+from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.section import Section
 
 
-class Price(Section):
-    """US dollars per million tokens; a model that costs nothing needs none."""
-
-    prompt: NonNegativeFloat = 0.0
-    cached_prompt: NonNegativeFloat = 0.0
-    """Of tokens that the endpoint had in its prompt cache; where it is absent, what the others cost."""
-    completion: NonNegativeFloat = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def cached_as_prompt(cls, given: Any) -> Any:
-        """Without a price of their own, cached tokens cost what the others do."""
-        return {"cached_prompt": given["prompt"], **given} if isinstance(given, dict) and "prompt" in given else given
-
-
-class ModelParams(Section):
-    """A language model that explains or simulates."""
+class ModelEntry(Section):
+    """A language model that explains or simulates, as `models` names it."""
 
     provider: Literal["local", "openai", "scripted"]
     name: str
@@ -43,6 +29,7 @@ class ModelParams(Section):
 
     The key itself is never in a file.
     """
-    capabilities: list[Literal["echo", "top_logprobs", "json_schema"]] | None = None
-    """What the endpoint can do; absent, it is asked once."""
-    price: Price = Price()
+
+
+class ModelParams(ModelEntry, EndpointParams):
+    """A language model with what `endpoints` says about it."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from neurogloss.config.corpus import CorpusParams
+from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.explain import ExplainParams
-from neurogloss.config.models import ModelParams
+from neurogloss.config.limits import LimitParams
+from neurogloss.config.models import ModelEntry, ModelParams
 from neurogloss.config.prompts import Prompts
 from neurogloss.config.record import RecordParams
 from neurogloss.config.score import ScoreParams
@@ -38,14 +40,16 @@ class Params(Section):
     explain: ExplainParams
     simulate: SimulateParams
     score: ScoreParams
-    models: dict[str, ModelParams]
+    models: dict[str, ModelEntry]
     prompts: Prompts
+    endpoints: dict[str, EndpointParams] = Field(default_factory=dict)
+    limits: LimitParams = LimitParams()
 
     def model(self, name: str, asked_by: str) -> ModelParams:
         """The model of this name; UserError names the key that asked for it."""
         if name not in self.models:
             raise UserError(f"{asked_by}: there is no model {name!r}; there are: {', '.join(self.models)}")
-        return self.models[name]
+        return ModelParams(**{**dict(self.models[name]), **dict(self.endpoints.get(name, EndpointParams()))})
 
 
 def load_params(path: Path) -> Params:
@@ -83,7 +87,8 @@ def unknown_names(params: Params) -> list[str]:
             close = difflib.get_close_matches(name, there, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(there) or 'none'}"
             problems.append(f"{key}: there is no {name!r} under {place}; {hint}")
-    return problems
+    lost = [name for name in params.endpoints if name not in params.models]
+    return problems + [f"endpoints.{name}: there is no model {name!r}; there are: {', '.join(params.models)}" for name in lost]
 
 
 def problem(found: dict[str, Any]) -> str:
@@ -92,6 +97,10 @@ def problem(found: dict[str, Any]) -> str:
     if found["type"] == "extra_forbidden":
         if place in (["explain", "prompt"], ["simulate", "prompt"]):
             return instead(place[0], str(found["input"]))
+        if place[0] == "models" and place[-1] in EndpointParams.model_fields:
+            return f"{'.'.join(place)}: what changes no number is under endpoints.{place[1]}.{place[-1]}"
+        if place[-1] in LimitParams.model_fields:
+            return f"{'.'.join(place)}: it is limits.{place[-1]} now, one for all stages"
         close = difflib.get_close_matches(place[-1], keys_beside(place[:-1]), n=1)
         return ".".join(place) + ": unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
     if found["type"] == "missing":

@@ -1,6 +1,6 @@
 """simulate: how a sentence is turned back into levels."""
 
-from neurogloss.config.section import Section, Share
+from neurogloss.config.section import Section
 
 
 class SimulateParams(Section):
@@ -10,4 +10,3 @@ class SimulateParams(Section):
     """A name under `prompts.simulate`, whose layout says how it works."""
     model: str
     """A name under `models`; used by the layouts that ask a language model."""
-    max_failed_share: Share

@@ -17,7 +17,7 @@ def explain(recordings: Recordings, params: Params, opened: OpenClient = open_cl
     """The candidates of each recorded neuron, in the order of the recordings.
 
     Only the explain split and what may be fitted on are looked at. `opened` gives the client of a language model.
-    Raises UserError where the params do not fit together or more neurons failed than `explain.max_failed_share` allows.
+    Raises UserError where the params do not fit together or more neurons failed than `limits.max_failed_share` allows.
     """
     prompt = params.prompts.explain[params.explain.method]
     rows: list[tuple[Candidate, ...]]
@@ -32,7 +32,7 @@ def explain(recordings: Recordings, params: Params, opened: OpenClient = open_cl
         rows = [(one,) for one in explain_token_list(recordings, params.explain.token_list)]
     else:
         rows = prompted(recordings, params, prompt, opened)
-    check_failures(rows, params.explain.max_failed_share)
+    check_failures(rows, params.limits.max_failed_share)
     return Candidates(recordings.layers, recordings.indices, rows)
 
 

@@ -1,6 +1,6 @@
 """The single entry point for model calls: sends a provider what the cache of replies does not hold, and keeps its answers.
 
-    with open_client("gpt", settings.models["gpt"], stage="explain") as client:
+    with open_client("gpt", settings.model("gpt", "explain.model"), stage="explain") as client:
         answers = client.ask(requests, "explaining")
 
 The provider is opened at the first question that the cache cannot answer, so a rerun needs no key, no endpoint and no weights.
@@ -36,7 +36,7 @@ TOGETHER = 32
 
 ECHO_ADVICE = (
     "choose simulate.method generated, serve the model with vLLM, or put a local one into simulate.model; "
-    "if the endpoint gives them all the same, say so in models.{name}.capabilities"
+    "if the endpoint gives them all the same, say so in endpoints.{name}.capabilities"
 )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from neurogloss.artifacts.files import read_json, write_json
 from neurogloss.config import environment
-from neurogloss.config.models import Price
+from neurogloss.config.endpoints import Price
 from neurogloss.llm.request import Answer, PaidError, Reply, Usage
 
 SCHEMA, VERSION = "neurogloss.usage", 1

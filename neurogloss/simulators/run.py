@@ -29,7 +29,7 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     """Levels 0..10 for the calibrate and score excerpts of every neuron, in the order of the recordings.
 
     A neuron without an explanation keeps the explanation's status. `opened` gives the client of a language model.
-    Raises UserError where recordings and explanations are of different neurons, or more failed than `simulate.max_failed_share` allows.
+    Raises UserError where recordings and explanations are of different neurons, or more failed than `limits.max_failed_share` allows.
     """
     if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
         raise UserError("recordings and explanations are of different neurons; run `dvc repro`")
@@ -40,7 +40,7 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
         if status is not Status.OK:
             found.status[row] = CODES.index(status)
     simulations = Simulations(params.simulate.method, recordings.layers, recordings.indices, slots, found.levels, found.status)
-    check_failures(simulations, params.simulate.max_failed_share)
+    check_failures(simulations, params.limits.max_failed_share)
     return simulations
 
 

@@ -37,7 +37,7 @@ def settings(**changes: object) -> ExplainParams:
 
 
 def model(context: int = 2048) -> ModelParams:
-    return PARAMS.models["smollm2"].model_copy(update={"context": context, "provider": "scripted"})
+    return PARAMS.model("smollm2", "").model_copy(update={"context": context, "provider": "scripted"})
 
 
 def asked(recordings: Recordings, prompt: AnyExplainPrompt, row: int = 0, context: int = 4096, **changes: object) -> list[Request]:
@@ -188,6 +188,6 @@ def test_the_name_of_the_model_in_a_request_tells_weights_apart() -> None:
     local = ({}, {"sha256": "0"}, {"revision": "x"}, {"dtype": "bfloat16"}, {"name": "other"})
     remote = ({"provider": "openai"}, {"provider": "openai", "base_url_from": "MINE"}, {"provider": "openai", "base_url_from": "YOURS"})
     for change in (*local, *remote):
-        changed = PARAMS.models["smollm2"].model_copy(update=change)
+        changed = PARAMS.model("smollm2", "").model_copy(update=change)
         keys.add((changed.provider, model_id(changed)))
     assert len(keys) == 8

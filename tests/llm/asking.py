@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from neurogloss.config.models import ModelParams, Price
+from neurogloss.config.endpoints import Price
+from neurogloss.config.models import ModelParams
 from neurogloss.llm.request import Message, Request
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from neurogloss.config.models import Price
+from neurogloss.config.endpoints import Price
 from neurogloss.errors import UserError
 from neurogloss.llm.budget import Budget, current_run
 from neurogloss.llm.cache import Cache
@@ -48,7 +48,7 @@ def test_a_budget_of_nothing_asks_nothing(monkeypatch: pytest.MonkeyPatch, caplo
         assert not server.calls
         with open_client("gpt", model(price=Price(prompt=0.0, cached_prompt=0.0, completion=0.0))) as client:
             assert all(isinstance(answer, Reply) for answer in client.ask(questions(3), ""))
-        assert "models.gpt.price is 0, so NEUROGLOSS_BUDGET_USD does not hold" in caplog.text
+        assert "endpoints.gpt.price is 0, so NEUROGLOSS_BUDGET_USD does not hold" in caplog.text
 
 
 def test_an_answer_that_got_lost_counts_as_paid(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

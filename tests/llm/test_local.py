@@ -300,7 +300,7 @@ def test_a_special_token_written_out_in_a_prompt_is_text(parts: tuple[Any, Any],
 
 
 def test_a_folder_named_in_the_params_is_loaded_and_counts_as_it_reads(tiny_model: Path) -> None:
-    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").models["smollm2"]
+    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").model("smollm2", "")
     params = params.model_copy(update={"name": str(tiny_model), "sha256": None, "context": 64})
     opened = open_local(params)
     assert opened.context == 64
@@ -314,7 +314,7 @@ def test_a_folder_named_in_the_params_is_loaded_and_counts_as_it_reads(tiny_mode
 
 
 def test_what_is_no_causal_model_is_an_error_with_what_to_do(tmp_path: Path) -> None:
-    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").models["smollm2"]
+    params = load_params(Path(__file__).parent.parent.parent / "params.yaml").model("smollm2", "")
     for name, reason in ((str(tmp_path / "none"), "does not exist"), (str(tmp_path), "no .safetensors")):
         for opening in (open_local, count_tokens):
             with pytest.raises(UserError, match=reason):

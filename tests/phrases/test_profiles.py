@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from neurogloss.config.models import ModelParams, Price
+from neurogloss.config.endpoints import Price
+from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ListPrompt
 from neurogloss.errors import UserError
 from neurogloss.phrases.profiles import BATCH, Gains

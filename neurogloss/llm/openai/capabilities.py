@@ -86,7 +86,7 @@ def probe(capability: Capability, ask: Callable[[Request], Answer], name: str, m
             raise
         if isinstance(said, ProviderError) and not isinstance(said, PaidError):
             raise UserError(
-                f"cannot find out whether {model} offers {capability}: {said}; say it in models.{name}.capabilities, or run again"
+                f"cannot find out whether {model} offers {capability}: {said}; say it in endpoints.{name}.capabilities, or run again"
             )
         if isinstance(said, PaidError) or answers_with(capability, said):
             break

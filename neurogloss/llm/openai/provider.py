@@ -116,7 +116,7 @@ class OpenAIProvider:
     def __init__(self, name: str, model: ModelParams, cache: Cache, place: Endpoint) -> None:
         budget = Budget(environment.budget_usd(), cache)
         if budget.limit_usd is not None and not (model.price.prompt or model.price.completion):
-            logger.warning("models.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
+            logger.warning("endpoints.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
         counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
         self.known = KnownCapabilities(cache, place.shown, model.name)
         if environment.flag("REFRESH"):
