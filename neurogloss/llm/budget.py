@@ -6,10 +6,10 @@ The limit holds for one run. Stages that the same `dvc repro` starts are one run
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from neurogloss.errors import UserError
 from neurogloss.llm.cache import Cache
-from neurogloss.llm.leases import started
 
 
 class Budget:
@@ -65,5 +65,14 @@ def current_run() -> str:
     """The same for all stages that one `dvc repro` starts, else this process alone."""
     if os.environ.get("DVC_ROOT") and sys.platform == "linux":
         parent = os.getppid()
-        return f"dvc {parent} {started(parent)}"
-    return f"process {os.getpid()} {started(os.getpid())}"
+        return f"dvc {parent} {start_ticks(parent)}"
+    return f"process {os.getpid()} {start_ticks(os.getpid())}"
+
+
+def start_ticks(process: int) -> str:
+    """When a process started, in ticks since the machine did, as process ids are used again; empty where there is no /proc."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]

@@ -1,4 +1,4 @@
-"""Two runs at once pay for a question once, and a run that was killed holds nothing up."""
+"""Two runs at once pay for an answer once, and a run that was killed blocks nobody."""
 
 import os
 import subprocess
@@ -7,13 +7,14 @@ import threading
 
 import pytest
 
-from neurogloss.errors import ProviderError
+from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache, cache_file
 from neurogloss.llm.client import CachedClient, open_client
-from neurogloss.llm.leases import Leases, alive, started
+from neurogloss.llm.leases import Leases
 from neurogloss.llm.request import Answer, Reply
 from tests.llm.asking import model, questions
 from tests.llm.server import Call, Server
+from tests.toy import surroundings
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +64,30 @@ def test_what_one_run_gave_up_the_next_asks_itself(monkeypatch: pytest.MonkeyPat
     assert not Cache(cache_file()).run("SELECT * FROM claims")
 
 
-def test_a_killed_run_holds_nothing_up(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = f"{killed.pid}/{started(killed.pid)}/x"
-    assert alive(owner)
+HOLD = """
+import sys
+from pathlib import Path
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.leases import Leases
+leases = Leases(Cache(Path(sys.argv[1])))
+print(len(leases.take(sys.argv[2:])), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_run_blocks_nobody(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [request.key for request in questions(3)]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(cache.path), *keys], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings()
+    )
+    assert killed.stdout and killed.stdout.readline() == b"3\n"
+    other = Leases(cache)
+    assert other.take(keys) == set()
+    other.release()
     killed.kill()
-    # Nobody asked for its result yet: it is still listed.
+    # Its parent has not asked for its exit code yet, so it is still listed.
     os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
-    cache.change_all("INSERT INTO claims VALUES (?,?)", [(request.key, owner) for request in questions(3)])
-    # The same number as this process, but of another start.
+    # By an earlier version, which kept no lock file.
     cache.change("INSERT INTO claims VALUES (?,?)", [questions(4)[3].key, f"{os.getpid()}/1/x"])
     with Server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -79,18 +95,36 @@ def test_a_killed_run_holds_nothing_up(cache: Cache, monkeypatch: pytest.MonkeyP
             assert all(isinstance(answer, Reply) for answer in client.ask(questions(4), ""))
         assert len(server.calls) == 4
     killed.communicate()
+    assert not list(cache.path.parent.rglob("*.lock"))
 
 
-def test_a_claim_is_anothers_as_long_as_it_lives(cache: Cache) -> None:
+def test_a_lease_is_anothers_until_it_is_given_up(cache: Cache) -> None:
     one, other = Leases(cache), Leases(cache)
     assert one.take(["a", "b"]) == {"a", "b"}
     assert other.take(["b", "c"]) == {"c"}
     one.release()
     assert other.take(["b"]) == {"b", "c"}
-    assert alive(one.owner)
+    other.release()
+    other.release()
+    assert not cache.run("SELECT * FROM claims") and not list(cache.path.parent.rglob("*.lock"))
 
 
-def test_who_asks_anew_waits_for_nobody(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_taken_in_one_thread_can_be_given_up_in_another(cache: Cache) -> None:
+    one, other = Leases(cache), Leases(cache)
+    one.take(["a"])
+    thread = threading.Thread(target=one.release)
+    thread.start()
+    thread.join()
+    assert other.take(["a"]) == {"a"}
+
+
+def test_leases_of_a_folder_that_cannot_be_written_are_one_line(cache: Cache) -> None:
+    cache.path.with_name(f"{cache.path.name}.leases").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot use"):
+        Leases(cache)
+
+
+def test_a_client_that_sends_every_request_again_waits_for_nobody(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     Leases(cache).take([questions(1)[0].key])
     monkeypatch.setenv("REFRESH", "1")
     with Server() as server:
