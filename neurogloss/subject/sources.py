@@ -9,7 +9,6 @@ anything that exists                  a path
 
 import contextlib
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -169,37 +168,32 @@ def digest(file: IO[bytes]) -> str:
 
 
 def from_hub(source: str, revision: str | None, sha256: str | None) -> Path:
-    """A Hugging Face snapshot (or one file of it), remembered so that the next use is offline."""
-    key = hashlib.sha256(f"{source}@{revision}".encode()).hexdigest()[:16]
-    note = cache_folder() / "hub" / f"{key}.json"
-    with locked(note):
-        path = remembered(note)
-        if path is None:
-            path = fetch_from_hub(source, revision)
-            with written(note) as temporary:
-                temporary.write_text(json.dumps({"source": source, "revision": revision, "path": str(path)}), encoding="utf-8")
+    """A Hugging Face snapshot, or one file of it: what the hub's own cache holds, else downloaded."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        path = hub_path(source, revision, offline=True)
+        if path.is_dir() and not any(path.glob("*.safetensors")):  # Another program has fetched its configuration alone.
+            path = hub_path(source, revision, offline=False)
+    except LocalEntryNotFoundError:
+        path = hub_path(source, revision, offline=False)
     if sha256 is not None:
         check(path, source, sha256)
     return path
 
 
-def remembered(note: Path) -> Path | None:
-    """Where an earlier use found its source, if that is still there."""
-    if not note.exists():
-        return None
-    path = Path(json.loads(note.read_text(encoding="utf-8"))["path"])
-    return path if path.exists() else None
-
-
-def fetch_from_hub(source: str, revision: str | None) -> Path:
-    """Download from the hub; UserError with its reason."""
+def hub_path(source: str, revision: str | None, offline: bool) -> Path:
+    """The path in the hub's cache; UserError with the hub's reason. `offline` raises LocalEntryNotFoundError for what is not cached."""
     from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    owner_name, file = "/".join(source.split("/")[:2]), "/".join(source.split("/")[2:])
+    repository, file = "/".join(source.split("/")[:2]), "/".join(source.split("/")[2:])
     try:
         if file:
-            return Path(hf_hub_download(owner_name, file, revision=revision))
-        return Path(snapshot_download(owner_name, revision=revision, allow_patterns=list(HUB_FILES)))
+            return Path(hf_hub_download(repository, file, revision=revision, local_files_only=offline))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(HUB_FILES), local_files_only=offline))
     except (OSError, ValueError) as error:  # The hub's own errors are OSErrors, a malformed id is a ValueError.
+        if offline and isinstance(error, LocalEntryNotFoundError):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source} is neither a path nor a Hugging Face model that can be fetched ({reason}); check the name") from error

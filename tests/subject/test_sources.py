@@ -175,22 +175,60 @@ def test_what_is_neither_path_nor_id_is_refused() -> None:
         resolve("./no/such/thing")
 
 
-def test_a_hub_model_is_fetched_once_and_then_found_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hub's own cache in a folder of its own, and a hub that gives a model with two files; names of the files it was asked for."""
     import huggingface_hub
+    from huggingface_hub import constants
 
-    calls: list[tuple[str, object]] = []
+    asked: list[str] = []
+    local = huggingface_hub.snapshot_download
 
-    def snapshot(name: str, revision: str | None, allow_patterns: list[str]) -> str:
-        calls.append((name, revision))
+    def snapshot(name: str, revision: str | None, allow_patterns: list[str], local_files_only: bool) -> str:
+        if local_files_only:
+            return str(local(name, revision=revision, allow_patterns=allow_patterns, local_files_only=True))
+        asked.append(name)
         assert not any("bin" in pattern or pattern == "*.py" for pattern in allow_patterns)
-        (tmp_path / "snapshot").mkdir(exist_ok=True)
-        return str(tmp_path / "snapshot")
+        return str(cached(tmp_path / "hub", name, revision or "main", "config.json", "model.safetensors"))
 
-    monkeypatch.setenv("NEUROGLOSS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert resolve("owner/name", "v1") == resolve("owner/name", "v1") == tmp_path / "snapshot"
-    assert resolve("owner/name", "v2") == tmp_path / "snapshot"
-    assert calls == [("owner/name", "v1"), ("owner/name", "v2")]
+    return asked
+
+
+def cached(folder: Path, name: str, revision: str, *files: str) -> Path:
+    """A model as the hub's library lays it out in its cache."""
+    model = folder / f"models--{name.replace('/', '--')}"
+    snapshot = model / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (model / "refs").mkdir(exist_ok=True)
+    (model / "refs" / revision).write_text(COMMIT, encoding="utf-8")
+    for file in files:
+        (snapshot / file).write_text("{}", encoding="utf-8")
+    return snapshot
+
+
+def test_a_hub_model_is_fetched_once_and_then_found_offline(hub: list[str]) -> None:
+    assert resolve("owner/name", "v1") == resolve("owner/name", "v1")
+    assert hub == ["owner/name"]
+    assert resolve("owner/name", "v2").name == COMMIT
+    assert hub == ["owner/name", "owner/name"]
+
+
+def test_what_another_program_has_cached_is_not_fetched_again(hub: list[str], tmp_path: Path) -> None:
+    folder = cached(tmp_path / "hub", "owner/name", "main", "config.json", "model.safetensors", "tiny.gguf")
+    assert resolve("owner/name") == folder
+    assert resolve("owner/name/tiny.gguf") == folder / "tiny.gguf"
+    assert hub == []
+
+
+def test_a_model_cached_without_its_weights_is_fetched(hub: list[str], tmp_path: Path) -> None:
+    cached(tmp_path / "hub", "owner/name", "main", "config.json")
+    assert (resolve("owner/name") / "model.safetensors").exists()
+    assert hub == ["owner/name"]
 
 
 def test_a_model_the_hub_does_not_give_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
