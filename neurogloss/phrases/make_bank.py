@@ -1,4 +1,4 @@
-"""Make a bank of concept phrases: hand-written categories, frequent words and signs by name, and pairs of related words from a corpus.
+"""Make a bank of concept phrases: hand-written categories, frequent words and characters by name, and pairs of related words from a corpus.
 
     python -m neurogloss.phrases.make_bank            rewrites banks/english.txt from params.yaml's corpus
 
@@ -48,10 +48,10 @@ def make_bank(categories: Iterable[str], texts: list[str]) -> list[str]:
     counts = Counter(variant(word) for words in spelled for word in words)
     frequent = [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     words = [naming("word", [word]) for word in frequent if len(word) > 1][:NAMED]
-    signs = [naming("sign", [sign]) for sign in string.punctuation]
+    characters = [naming("character", [character]) for character in string.punctuation]
     digits = [naming("number", [digit]) for digit in string.digits]
     letters = [naming("letter", [letter]) for letter in string.ascii_lowercase]
-    return list(dict.fromkeys([*categories, *words, *signs, *digits, *letters, *pairs(spelled, frequent)]))
+    return list(dict.fromkeys([*categories, *words, *characters, *digits, *letters, *pairs(spelled, frequent)]))
 
 
 def pairs(spelled: list[list[str]], frequent: list[str]) -> list[str]:

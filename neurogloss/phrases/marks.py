@@ -14,14 +14,14 @@ SCAN = re.compile(
   | (?P<suffix>(?<![\w])[-…~][^\W\d_]+(?!\w))
   | (?P<prefix>(?<!\w)[^\W\d_]+-(?![\w-]))
   | (?P<word>[^\W_]+(?:[-'/][^\W_]+)*)
-  | (?P<sign>[^\w\s]|_)
+  | (?P<punctuation>[^\w\s]|_)
     """,
     re.VERBOSE,
 )
 
 
 class Item(NamedTuple):
-    """A mark, word or sign of a sentence."""
+    """A mark, word or punctuation mark of a sentence."""
 
     kind: str
     text: str
@@ -54,7 +54,7 @@ class Literal(NamedTuple):
 
 
 def scan(text: str) -> list[Item]:
-    """Marks, words and signs in order. A quote that does not close ends before the next sign.
+    """Marks, words and punctuation in order. A quote that does not close ends before the next punctuation mark.
 
     >>> [item.text for item in scan('"of" after “number”, Sav+age')]
     ['of', 'after', 'number', ',', 'Sav+age']
@@ -71,7 +71,7 @@ def scan(text: str) -> list[Item]:
             kind = "quote"
         elif kind == "quote":
             found = unescaped(found[1:-1])
-        elif kind == "sign":
+        elif kind == "punctuation":
             depth = max(0, depth + (found in "([") - (found in ")]"))
         items.append(Item(kind, found, depth > 0))
     return items
@@ -92,7 +92,7 @@ def unescaped(quoted: str) -> str:
 
 
 def literals(text: str, quoted: bool = True, first: bool = False) -> list[Literal]:
-    """How a marked text can be met: pieces apart by a sign mean those behind the first (or the first), a hyphen may be one of the text.
+    """How a marked text can occur: pieces separated by punctuation mean those after the first (or the first), a hyphen may be its own.
 
     >>> literals("Sav+age")
     [Literal(text='Savage', start=3, end=6, suffix=False, prefix=False, split=True)]

@@ -3,7 +3,8 @@
 import json
 import re
 
-NAMED = re.compile(r"the (?:words?|letters?|numbers?|signs?|tokens?) (\"(?:[^\"\\]|\\.)*\"(?:, \"(?:[^\"\\]|\\.)*\")*)", re.IGNORECASE)
+QUOTED = r"\"(?:[^\"\\]|\\.)*\""
+NAMED = re.compile(rf"the (?:words?|letters?|numbers?|characters?|signs?|tokens?) ({QUOTED}(?:, {QUOTED})*)", re.IGNORECASE)
 
 
 def variant(text: str) -> str:
@@ -45,8 +46,8 @@ def named(phrase: str) -> list[str] | None:
 def phrases(text: str) -> list[str]:
     """The parts of an explanation: it is cut at each semicolon that stands outside quotes. A full stop at its end does not count.
 
-    >>> phrases('the sign ";"; metals; gases.')
-    ['the sign ";"', 'metals', 'gases']
+    >>> phrases('the character ";"; metals; gases.')
+    ['the character ";"', 'metals', 'gases']
     """
     text = text.rstrip().rstrip(".") or text
     parts = re.findall(r"(?:\"(?:[^\"\\]|\\.)*\"|[^;])+", text)

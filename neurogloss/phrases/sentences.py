@@ -1,6 +1,6 @@
 """What a sentence says outright: its marked words and pieces, what they stand after, before or in, and how much each counts.
 
-A sentence is scanned into marks, words and signs, cut into clauses at words such as "also", and each clause into groups: some
+A sentence is scanned into marks, words and punctuation, cut into clauses at words such as "also", and each clause into groups: some
 targets, a relation and its operands. Nothing here asks a model.
 """
 
@@ -77,20 +77,20 @@ def clauses(items: list[Item]) -> list[tuple[float, list[Item]]]:
 
 def weight_of(item: Item, begun: bool) -> float | None:
     """The weight of the clause that an item opens, None where it opens none."""
-    if item.kind == "sign" and item.text == ";":
+    if item.kind == "punctuation" and item.text == ";":
         return 1.0
     return WEIGHTS.get(item.text.lower()) if item.kind == "word" and begun else None
 
 
 @dataclass
 class Draft:
-    """A group while its items are sorted: targets up to a relation, then operands up to a sign or parenthesis."""
+    """A group while its items are sorted: targets up to a relation, then operands up to punctuation or a parenthesis."""
 
     targets: list[Item] = field(default_factory=list)
     examples: list[Item] = field(default_factory=list)
     excluded: list[Item] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
-    """Words and signs outside parentheses, with a quotation mark for a mark."""
+    """Words and punctuation outside parentheses, with a quotation mark for a mark."""
     relation: Relation | None = None
     operands: list[Item] = field(default_factory=list)
     operand_words: list[str] = field(default_factory=list)
@@ -132,7 +132,7 @@ def drafts(items: list[Item]) -> list[Draft]:
         elif draft.relation and not draft.closed:
             draft.add_operand(item, items[place + 1 : place + 3])
         else:
-            if draft.closed and item.kind != "sign" and item.text not in ("and", "or"):
+            if draft.closed and item.kind != "punctuation" and item.text not in ("and", "or"):
                 draft = Draft()
                 found.append(draft)
             draft.add(item, items[place - 1] if place else None)
@@ -156,11 +156,11 @@ def relation_of(items: list[Item], place: int) -> Relation | None:
     return Relation.INSIDE if then.marked or named else None
 
 
-def joins(sign: Item, after: list[Item], any_before: bool) -> bool:
-    """Whether a sign stands between operands."""
-    if sign.text == "/":
+def joins(mark: Item, after: list[Item], any_before: bool) -> bool:
+    """Whether a punctuation mark joins operands."""
+    if mark.text == "/":
         return True
-    if sign.text != "," or not after:
+    if mark.text != "," or not after:
         return False
     listed = len(after) > 1 and after[0].text in ("or", "and") and after[1].marked
     return (after[0].marked and any_before) or listed
