@@ -29,9 +29,10 @@ def main(
     """Score each explanation on excerpts its explainer never saw."""
     settings = load_params(params).score
     recorded, explained = read_recordings(recordings), read_explanations(explanations)
-    scores = score(recorded, explained, read_simulations(simulations), settings)
+    simulated = read_simulations(simulations)
+    scores = score(recorded, explained, simulated, settings)
     write_scores(out, scores)
-    write_metrics(metrics, scores, recorded, explained, settings)
+    write_metrics(metrics, scores, recorded, explained, simulated, settings)
 
 
 if __name__ == "__main__":

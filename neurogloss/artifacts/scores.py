@@ -7,24 +7,26 @@ import pyarrow as pa
 from neurogloss.artifacts.files import read_table, write_table
 
 SCHEMA = "neurogloss.scores"
-VERSION = 1
+VERSION = 2
 
 SCORES = pa.schema(
     [
         pa.field("layer", pa.int32(), nullable=False),
         pa.field("neuron", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),  # why there is no top_and_random, or ok
+        pa.field("status", pa.string(), nullable=False),  # why there is no top_and_random, or ok; no_explanation scores 0
         pa.field("excerpts", pa.int32(), nullable=False),  # score excerpts with a simulation
-        # Pearson correlation pooled over the tokens of the score excerpts; None where undefined.
+        # Pearson correlation pooled over the tokens of the score excerpts; 0 where the simulation is constant or there is no sentence,
+        # None where the recording is constant or the simulation failed.
         pa.field("top_and_random", pa.float64()),
         pa.field("random_only", pa.float64()),
         pa.field("top_only", pa.float64()),
         pa.field("ci_low", pa.float64()),  # of top_and_random: 95 %, over the neuron's excerpts; None where these are too few
         pa.field("ci_high", pa.float64()),
         pa.field("variance_explained", pa.float64()),  # after calibration on the calibrate split
-        pa.field("absolute_deviation_explained", pa.float64()),
-        pa.field("token_table", pa.float64()),  # baseline: top_and_random of the mean activation per token
-        pa.field("control", pa.float64()),  # mean top_and_random of this simulation against other neurons' recordings
+        pa.field("token_table", pa.float64()),  # baseline: top_and_random of the mean activation per token, whatever was simulated
+        pa.field("control", pa.float64()),  # mean top_and_random of other neurons' sentences on this neuron's excerpts
+        pa.field("margin", pa.float64()),  # top_and_random less control
+        pa.field("sensitivity", pa.float64()),  # mean correlation of the levels of its sentence with those of others; 1: nothing is read
     ]
 )
 

@@ -1,15 +1,20 @@
-"""Simulations: the level each explanation predicts for each token of the calibrate and score excerpts.
+"""Simulations: the level each explanation predicts for each token of the calibrate and score excerpts, and what borrowed ones predict.
 
 A folder:
-    simulations.json    schema, version, method, the simulated slots
+    simulations.json    schema, version, method, the simulated slots, those of borrowed sentences, counts of how levels were read
     levels.npy          float16 (neuron, place, token): expected level 0..10, NaN where the status is not ok
     layers.npy, indices.npy  int32 (neuron): which neuron a row is
     status.npy          uint8 (neuron, place): code in `neurogloss.artifacts.status.CODES`
+    borrowed/           the control: other neurons' sentences on a neuron's own score excerpts
+        rows.npy        int32 (control): row of the neuron, ascending
+        lenders.npy     int32 (control, draw): row of the neuron whose sentence it is, -1 where there is none
+        levels.npy      float16 (control, draw, place, token)
+        status.npy      uint8 (control, draw, place)
 
 A *place* is a position in `slots`: the slots of the recordings that were simulated, in their order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +24,42 @@ from neurogloss.artifacts.files import open_array, read_json, write_json, writte
 from neurogloss.artifacts.status import CODES, Status
 
 SCHEMA = "neurogloss.simulations"
-VERSION = 1
+VERSION = 2
 OK = CODES.index(Status.OK)
+NOBODY = -1
+"""In place of a lender where there is none."""
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """What other neurons' sentences predict on the score excerpts of some neurons: a sentence for another neuron should do worse."""
+
+    rows: Int32[np.ndarray, " control"]
+    """Rows of the neurons whose excerpts these are, ascending."""
+    lenders: Int32[np.ndarray, "control draw"]
+    """Rows of the neurons whose sentences these are; NOBODY where there are fewer."""
+    slots: Int[np.ndarray, " place"]
+    levels: Float16[np.ndarray, "control draw place token"]
+    status: UInt8[np.ndarray, "control draw place"]
+
+    def __post_init__(self) -> None:
+        shape = (*self.lenders.shape, len(self.slots))
+        if self.levels.shape[:3] != shape or self.status.shape != shape or len(self.rows) != len(self.lenders):
+            raise ValueError(f"levels {self.levels.shape}, status {self.status.shape}, lenders {self.lenders.shape}, {len(self.rows)} rows")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def nothing_borrowed() -> Borrowed:
+    """No neuron has a control."""
+    return Borrowed(
+        np.empty(0, np.int32),
+        np.empty((0, 0), np.int32),
+        np.empty(0, np.int64),
+        np.empty((0, 0, 0, 0), np.float16),
+        np.empty((0, 0, 0), np.uint8),
+    )
 
 
 @dataclass(frozen=True)
@@ -34,6 +73,7 @@ class Simulations:
     """Slots of the recordings that were simulated."""
     levels: Float16[np.ndarray, "neuron place token"]
     status: UInt8[np.ndarray, "neuron place"]
+    borrowed: Borrowed = field(default_factory=nothing_borrowed)
 
     def __post_init__(self) -> None:
         if self.levels.shape[:2] != self.status.shape or self.levels.shape[1] != len(self.slots) or len(self.layers) != len(self.levels):
@@ -45,19 +85,27 @@ class Simulations:
 
 def write_simulations(path: Path, simulations: Simulations) -> None:
     """Write the folder in one go, the header last."""
+    borrowed = simulations.borrowed
     with written(path) as folder:
-        folder.mkdir()
-        np.save(folder / "levels.npy", simulations.levels)
-        np.save(folder / "status.npy", simulations.status)
-        np.save(folder / "layers.npy", simulations.layers)
-        np.save(folder / "indices.npy", simulations.indices)
-        header = {"schema": SCHEMA, "version": VERSION, "method": simulations.method, "slots": [int(s) for s in simulations.slots]}
+        (folder / "borrowed").mkdir(parents=True)
+        for name in ("levels", "status", "layers", "indices"):
+            np.save(folder / f"{name}.npy", getattr(simulations, name))
+        for name in ("rows", "lenders", "levels", "status"):
+            np.save(folder / "borrowed" / f"{name}.npy", getattr(borrowed, name))
+        header = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "method": simulations.method,
+            "slots": [int(s) for s in simulations.slots],
+            "borrowed_slots": [int(s) for s in borrowed.slots],
+        }
         write_json(folder / "simulations.json", header)
 
 
 def read_simulations(path: Path) -> Simulations:
     """Open the folder; arrays stay on disk."""
     header = read_json(path / "simulations.json", SCHEMA, VERSION)
+    borrowed = path / "borrowed"
     return Simulations(
         method=header["method"],
         layers=open_array(path / "layers.npy"),
@@ -65,4 +113,11 @@ def read_simulations(path: Path) -> Simulations:
         slots=np.array(header["slots"], dtype=np.int64),
         levels=open_array(path / "levels.npy"),
         status=open_array(path / "status.npy"),
+        borrowed=Borrowed(
+            rows=open_array(borrowed / "rows.npy"),
+            lenders=open_array(borrowed / "lenders.npy"),
+            slots=np.array(header["borrowed_slots"], dtype=np.int64),
+            levels=open_array(borrowed / "levels.npy"),
+            status=open_array(borrowed / "status.npy"),
+        ),
     )

@@ -5,15 +5,15 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """`OK` is the only one beside which a value may stand; every other one stands beside a null."""
+    """Beside `OK` stands a value, beside `NO_EXPLANATION` a score of 0, beside every other one a null."""
 
     OK = "ok"
     SILENT = "silent_neuron"
     """The neuron is never above zero on the explain split: there is no peak, hence no level."""
     CONSTANT = "constant"
-    """Recorded or simulated values are all alike: the correlation is undefined."""
+    """The recorded values are all alike: the correlation is undefined."""
     NO_EXPLANATION = "no_explanation"
-    """The simulation had nothing to go by."""
+    """No sentence was found: the same as a constant prediction, which scores 0, so that silence never pays."""
     REFUSED = "refused"
     CUT_OFF = "cut_off"
     UNPARSABLE = "unparsable"

@@ -11,7 +11,8 @@ from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
 from neurogloss.refining.refine import refine
-from neurogloss.simulators.run import open_simulator
+from neurogloss.simulators.borrowing import borrow
+from neurogloss.simulators.run import drawn, open_simulator
 
 
 def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:
@@ -27,6 +28,7 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
         with open_simulator(recordings, params, "simulate", planner.open) as simulate:
             simulate(np.arange(len(recordings)), slots, texts)
+            borrow(simulate, recordings, texts, ~recordings.silent, *drawn(params))
     return planner.steps
 
 

@@ -14,7 +14,7 @@ from neurogloss.scorers.intervals import LEVEL
 from neurogloss.scorers.summary import DIGITS, rounded
 
 SCHEMA, VERSION = "neurogloss.comparison", 2
-SCORES = ("top_and_random", "random_only", "top_only", "variance_explained", "absolute_deviation_explained")
+SCORES = ("top_and_random", "random_only", "top_only", "margin", "variance_explained")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """score: how simulation and recording are compared."""
 
+from typing import Literal
+
 from pydantic import NonNegativeInt, PositiveInt
 
 from neurogloss.config.section import Section, Share
@@ -9,8 +11,11 @@ class ScoreParams(Section):
     """How simulation and recording are compared."""
 
     seed: NonNegativeInt
-    controls: PositiveInt
-    """Other neurons of its layer that each simulation is scored against, at most."""
+    controls: Literal["auto"] | PositiveInt
+    """Other neurons' sentences that simulate tries on each neuron's score excerpts, at most.
+
+    `auto` is 8 where the simulator asks no language model and 1 where it does.
+    """
     bins: PositiveInt
     """Of the histogram, over [-1, 1]."""
     min_excerpts_share: Share

@@ -127,6 +127,15 @@ def correlations(pooled: Totals) -> Floats:
     return np.where(defined, np.clip(pooled.xy / np.where(defined, scale, 1.0), -1.0, 1.0), np.nan)
 
 
+def prediction_scores(pooled: Totals) -> Floats:
+    """Pearson's r of recorded (x) and predicted (y) values: 0 where the prediction alone is constant, NaN where the recording is.
+
+    A constant says nothing about when a unit fires, and to leave it out would reward it.
+    """
+    varying = varies(pooled.xx, pooled.mean_x, pooled.tokens)
+    return np.where(varying & ~varies(pooled.yy, pooled.mean_y, pooled.tokens), 0.0, correlations(pooled))
+
+
 def varies(squares: Floats, mean: Floats, tokens: Floats) -> Bool[np.ndarray, "..."]:
     """Whether values vary by more than the rounding of their mean."""
     return np.asarray(np.sqrt(squares) > ROUNDING * np.abs(mean) * np.sqrt(tokens))
@@ -140,9 +149,25 @@ def correlation(recorded: Floats, simulated: Floats) -> float | None:
     >>> correlation(np.array([0.0, 1.0, 5.0]), np.zeros(3)) is None
     True
     """
+    return number(correlations(pooled(recorded, simulated)))
+
+
+def prediction_score(recorded: Floats, simulated: Floats) -> float | None:
+    """The same, but 0 where the prediction alone is constant; None where the recording is, or is empty.
+
+    >>> prediction_score(np.array([0.0, 1.0, 5.0]), np.zeros(3)), prediction_score(np.zeros(3), np.array([0.0, 1.0, 5.0]))
+    (0.0, None)
+    """
+    return number(prediction_scores(pooled(recorded, simulated)))
+
+
+def pooled(recorded: Floats, simulated: Floats) -> Totals:
+    """All values of two arrays of one shape; ValueError where the shapes differ."""
     if recorded.shape != simulated.shape:
         raise ValueError(f"recorded {recorded.shape} and simulated {simulated.shape} differ in shape")
-    if not recorded.size:
-        return None
-    found = correlations(totals(paired_sums(recorded.reshape(1, 1, -1), simulated.reshape(1, 1, -1), np.ones((1, 1), bool))))
+    return totals(paired_sums(recorded.reshape(1, 1, -1), simulated.reshape(1, 1, -1), np.full((1, 1), recorded.size > 0)))
+
+
+def number(found: Floats) -> float | None:
+    """A single entry; NaN becomes None."""
     return None if np.isnan(found[0, 0]) else float(found[0, 0])

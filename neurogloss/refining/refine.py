@@ -12,8 +12,9 @@ from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
-from neurogloss.measures.correlation import correlation
-from neurogloss.simulators.run import Simulate, open_simulator
+from neurogloss.measures.correlation import prediction_score
+from neurogloss.simulators.result import Simulate
+from neurogloss.simulators.run import open_simulator
 
 
 def refine(recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client) -> Explanations:
@@ -38,7 +39,7 @@ def explanation(layer: int, index: int, candidates: Sequence[Candidate], scores:
 
 
 def select_scores(recordings: Recordings, found: Sequence[Sequence[Candidate]], simulate: Simulate) -> list[list[float | None]]:
-    """Correlation of each candidate on the select split; None where it failed, its simulation did, or it is undefined."""
+    """Score of each candidate on the select split; None where it failed, its simulation did, or the recording is constant."""
     slots = recordings.slots.where(Split.SELECT)
     scores: list[list[float | None]] = [[] for _ in found]
     for place in range(max(map(len, found), default=0)):
@@ -47,7 +48,7 @@ def select_scores(recordings: Recordings, found: Sequence[Sequence[Candidate]], 
         for row, levels in zip(rows.tolist(), simulated.levels, strict=True):
             answered = ~np.isnan(levels).any(axis=1)
             recorded = np.asarray(recordings.activations[row, slots], np.float64)[answered]
-            scores[row].append(correlation(recorded.ravel(), levels[answered].astype(np.float64).ravel()) if answered.any() else None)
+            scores[row].append(prediction_score(recorded.ravel(), levels[answered].astype(np.float64).ravel()) if answered.any() else None)
     return scores
 
 

@@ -1,16 +1,25 @@
 """Score a block of neurons: from arrays of activations and levels to one number per neuron."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
-from neurogloss.artifacts.simulations import OK, Simulations
+from neurogloss.artifacts.simulations import NOBODY, OK, Simulations
 from neurogloss.errors import UserError
-from neurogloss.measures.correlation import Floats, PairedSums, Totals, correlations, merge, paired_sums, totals
-from neurogloss.scorers.calibration import absolute_deviation_explained, fit, variance_explained
-from neurogloss.scorers.control import NOBODY
+from neurogloss.measures.correlation import (
+    Floats,
+    PairedSums,
+    Totals,
+    correlations,
+    merge,
+    paired_sums,
+    prediction_scores,
+    totals,
+)
+from neurogloss.scorers.calibration import fit, variance_explained
 from neurogloss.scorers.intervals import correlation_intervals
 
 
@@ -31,15 +40,26 @@ class ScoreInputs:
     simulations: Simulations
     score: SplitLayout
     calibrate: SplitLayout
+    borrowed: SplitLayout
+    """The score split; places are those of the borrowed simulations."""
     enough: float
     """Share of the excerpts of each kind that must have a simulation."""
-    partners: Int[np.ndarray, "draw all_neurons"]
-    pairings: Int[np.ndarray, "all_neurons excerpt"]
+    sentences: Int[np.ndarray, " all_neurons"]
+    """Equal numbers for equal sentences, NOBODY for none."""
+    unexplained: Bool[np.ndarray, " all_neurons"]
+    """Neurons for which no explanation was found: their simulation is a constant."""
 
 
-def layout(recordings: Recordings, simulations: Simulations, split: Split) -> SplitLayout:
-    """Where a split's excerpts are; UserError unless all of them were simulated."""
-    places = {int(slot): place for place, slot in enumerate(simulations.slots)}
+class Prediction(NamedTuple):
+    """Levels of some neurons on the excerpts of a split, and which of the excerpts count."""
+
+    levels: Float[np.ndarray, "neuron excerpt token"]
+    use: Bool[np.ndarray, "neuron excerpt"]
+
+
+def layout(recordings: Recordings, simulated: Int[np.ndarray, " place"], split: Split) -> SplitLayout:
+    """Where a split's excerpts are among the simulated slots; UserError unless all of them are there."""
+    places = {int(slot): place for place, slot in enumerate(simulated)}
     tops, slots = len(recordings.slots.where(split, kind=Kind.TOP)), recordings.slots.where(split)
     if not len(slots):
         raise UserError(f"these recordings hold no excerpts of the {split} split; raise record.top and record.random")
@@ -54,6 +74,15 @@ def usable(status: Int[np.ndarray, "neuron place"], where: SplitLayout, enough: 
     kinds = [use[:, : where.tops], use[:, where.tops :]]
     kept = np.all([kind.sum(axis=1) >= max(1.0, enough * kind.shape[1]) for kind in kinds if kind.shape[1]], axis=0)
     return np.asarray(use & kept[:, None])
+
+
+def prediction(block: ScoreInputs, rows: Int[np.ndarray, " neuron"], where: SplitLayout) -> Prediction:
+    """What each neuron's own sentence predicts; level 0 throughout where none was found, nothing for a silent neuron."""
+    levels = np.array(block.simulations.levels[rows[:, None], where.places])
+    use = usable(np.asarray(block.simulations.status[rows]), where, block.enough)
+    nothing = block.unexplained[rows]
+    levels[nothing] = 0
+    return Prediction(levels, (use | nothing[:, None]) & ~block.recordings.silent[rows, None])
 
 
 def by_kind(x: Floats, y: Floats, use: Bool[np.ndarray, "neuron excerpt"], tops: int) -> tuple[PairedSums, PairedSums]:
@@ -71,49 +100,64 @@ def scores_of(
     block: ScoreInputs, rows: Int[np.ndarray, " neuron"], baseline: Float[np.ndarray, "neuron excerpt token"]
 ) -> dict[str, Floats]:
     """The score columns of some neurons, NaN where undefined. `baseline` holds the table's levels on the score excerpts."""
-    status = np.asarray(block.simulations.status[rows])
-    use = usable(status, block.score, block.enough) & ~block.recordings.silent[rows, None]
-    recorded = block.recordings.activations[rows[:, None], block.score.slots]
-    simulated = block.simulations.levels[rows[:, None], block.score.places]
     tops = block.score.tops
-    top, random = by_kind(recorded, simulated, use, tops)
+    recorded = block.recordings.activations[rows[:, None], block.score.slots]
+    own = prediction(block, rows, block.score)
+    top, random = by_kind(recorded, own.levels, own.use, tops)
     both = merge(totals(top), totals(random))
-    low, high = correlation_intervals(top, random)
+    fitted = prediction(block, rows, block.calibrate)
     line = fit(
-        pooled(
-            block.recordings.activations[rows[:, None], block.calibrate.slots],
-            block.simulations.levels[rows[:, None], block.calibrate.places],
-            usable(status, block.calibrate, block.enough),
-            tops=block.calibrate.tops,
-        )
+        pooled(block.recordings.activations[rows[:, None], block.calibrate.slots], fitted.levels, fitted.use, tops=block.calibrate.tops)
     )
-    found = correlations(both)[:, 0]
+    low, high = correlation_intervals(top, random)
+    found = prediction_scores(both)[:, 0]
+    unscored = np.isnan(found)
+    every = np.broadcast_to(~block.recordings.silent[rows, None], own.use.shape)
+    control, sensitivity = borrowed_scores(block, rows, recorded, own)
     return {
-        "excerpts": (status[:, block.score.places] == OK).sum(axis=1),
+        "excerpts": (np.asarray(block.simulations.status[rows])[:, block.score.places] == OK).sum(axis=1),
         "top_and_random": found,
-        "random_only": correlations(totals(random))[:, 0],
-        "top_only": correlations(totals(top))[:, 0],
-        "ci_low": np.where(np.isnan(found), np.nan, low),
-        "ci_high": np.where(np.isnan(found), np.nan, high),
+        "random_only": prediction_scores(totals(random))[:, 0],
+        "top_only": prediction_scores(totals(top))[:, 0],
+        "ci_low": np.where(unscored, np.nan, low),
+        "ci_high": np.where(unscored, np.nan, high),
         "variance_explained": variance_explained(line, both)[:, 0],
-        "absolute_deviation_explained": absolute_deviation_explained(line, recorded, simulated, use)[:, 0],
-        "token_table": correlations(pooled(recorded, baseline, use, tops))[:, 0],
-        "control": control(block, rows, simulated, use),
+        "token_table": prediction_scores(pooled(recorded, baseline, every, tops))[:, 0],
+        "control": np.where(unscored, np.nan, control),
+        "margin": found - control,
+        "sensitivity": sensitivity,
     }
 
 
-def control(
-    block: ScoreInputs,
-    rows: Int[np.ndarray, " neuron"],
-    simulated: Float[np.ndarray, "neuron excerpt token"],
-    use: Bool[np.ndarray, "neuron excerpt"],
-) -> Floats:
-    """Mean correlation of each simulation with the partners' recordings on their own score excerpts, in a random order; NaN without one."""
-    total, count = np.zeros(len(rows)), np.zeros(len(rows))
-    for draw, others in enumerate(block.partners[:, rows]):
-        slots = block.score.slots[np.roll(block.pairings[rows], draw, axis=1)]
-        borrowed = block.recordings.activations[others[:, None], slots]
-        found = correlations(totals(paired_sums(borrowed, simulated, use & (others != NOBODY)[:, None])))[:, 0]
-        total += np.nan_to_num(found)
-        count += ~np.isnan(found)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+class BorrowedScores(NamedTuple):
+    """NaN for neurons without a control."""
+
+    control: Float[np.ndarray, " neuron"]
+    """Mean score of other neurons' sentences on this neuron's excerpts."""
+    sensitivity: Float[np.ndarray, " neuron"]
+    """Mean correlation of the levels of its sentence with those of different sentences, constant ones left out."""
+
+
+def borrowed_scores(
+    block: ScoreInputs, rows: Int[np.ndarray, " neuron"], recorded: Float[np.ndarray, "neuron excerpt token"], own: Prediction
+) -> BorrowedScores:
+    """Score what was simulated of other neurons' sentences."""
+    borrowed, tops = block.simulations.borrowed, block.borrowed.tops
+    scores, likeness = (np.full((len(rows), max(1, borrowed.lenders.shape[1])), np.nan) for _ in range(2))
+    here = np.flatnonzero(np.isin(rows, borrowed.rows))
+    at = np.searchsorted(borrowed.rows, rows[here])
+    for draw in range(borrowed.lenders.shape[1] if len(here) else 0):
+        lenders = borrowed.lenders[at, draw]
+        levels = np.asarray(borrowed.levels[at, draw])[:, block.borrowed.places]
+        use = usable(np.asarray(borrowed.status[at, draw]), block.borrowed, block.enough)
+        scores[here, draw] = prediction_scores(pooled(recorded[here], levels, use, tops))[:, 0]
+        alike = correlations(pooled(own.levels[here], levels, use & own.use[here], tops))[:, 0]
+        same = block.sentences[rows[here]] == block.sentences[lenders]
+        likeness[here, draw] = np.where(same | (lenders == NOBODY), np.nan, alike)
+    return BorrowedScores(mean(scores), mean(likeness))
+
+
+def mean(values: Float[np.ndarray, "neuron draw"]) -> Float[np.ndarray, " neuron"]:
+    """Mean over the draws that are numbers; NaN where none is."""
+    count = (~np.isnan(values)).sum(axis=1)
+    return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)

@@ -26,7 +26,7 @@ MIN_EXCERPTS = 4
 MIN_UNITS = 6
 """With fewer the share that holds the true mean depends too much on the scores."""
 MIN_UNITS_LONG_TAIL = 100
-LONG_TAIL = ("variance_explained", "absolute_deviation_explained")
+LONG_TAIL = ("variance_explained",)
 """Measures of which a few units decide the mean, for which MIN_UNITS is not enough."""
 CONSTANT = 1e-9
 """A standard error of z below this is that of excerpts that are all alike, which say nothing about their spread."""

@@ -14,14 +14,13 @@ from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.files import write_json
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Split
 from neurogloss.artifacts.scores import SCORES
-from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.simulations import NOBODY, Simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.config.environment import threads
 from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
-from neurogloss.scorers.control import pairings, partners
-from neurogloss.scorers.summary import rounded, summary
+from neurogloss.scorers.summary import borrowed_counts, rounded, summary
 from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv
 from neurogloss.scorers.token_table import token_table_levels
 
@@ -39,16 +38,16 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
     """
     check_same_neurons(recordings, explanations, "explanations")
     check_same_neurons(recordings, simulations, "simulations")
-    where = layout(recordings, simulations, Split.SCORE)
-    enough = usable(np.asarray(simulations.status), where, params.min_excerpts_share).any(axis=1) & ~recordings.silent
+    where, borrowed = layout(recordings, simulations.slots, Split.SCORE), simulations.borrowed
     block = ScoreInputs(
         recordings=recordings,
         simulations=simulations,
         score=where,
-        calibrate=layout(recordings, simulations, Split.CALIBRATE),
+        calibrate=layout(recordings, simulations.slots, Split.CALIBRATE),
+        borrowed=layout(recordings, borrowed.slots, Split.SCORE) if len(borrowed) else where,
         enough=params.min_excerpts_share,
-        partners=partners(recordings.layers, enough, params.controls, params.seed),
-        pairings=pairings(len(recordings), len(where.slots), params.seed),
+        sentences=sentence_numbers(explanations),
+        unexplained=np.array([status is Status.NO_EXPLANATION for status in explanations.statuses], bool),
     )
 
     def part(start: int) -> dict[str, np.ndarray]:
@@ -62,9 +61,16 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
             parts.append(found)
             bar.update(len(found["excerpts"]))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    enough = np.asarray(usable(np.asarray(simulations.status), where, params.min_excerpts_share).any(axis=1))
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
-    logger.info("scored %s of %s neurons", why.count(Status.OK), len(why))
+    logger.info("scored %s of %s neurons", int(np.isfinite(columns["top_and_random"]).sum()), len(why))
     return table(recordings, why, columns)
+
+
+def sentence_numbers(explanations: Explanations) -> Int[np.ndarray, " neuron"]:
+    """Equal numbers for equal sentences, NOBODY where there is none."""
+    known: dict[str, int] = {}
+    return np.array([NOBODY if text is None else known.setdefault(text, len(known)) for text in explanations.texts], np.int64)
 
 
 def same_document_share(recordings: Recordings) -> float | None:
@@ -80,10 +86,13 @@ def same_document_share(recordings: Recordings) -> float | None:
     return rounded(shared / total) if total else None
 
 
-def write_metrics(folder: Path, scores: pa.Table, recordings: Recordings, explanations: Explanations, params: ScoreParams) -> None:
+def write_metrics(
+    folder: Path, scores: pa.Table, recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams
+) -> None:
     """Write the numbers and curves to commit: score.json, histogram.csv, by_layer.csv, quantiles.csv, examples.csv."""
     about = summary(scores, len(recordings.slots.where(Split.SCORE)))
     about["excerpts"]["same_document_share"] = same_document_share(recordings)
+    about["borrowed"] = borrowed_counts(simulations)
     write_json(folder / "score.json", about)
     write_csv(folder / "histogram.csv", histogram(scores, params.bins))
     write_csv(folder / "by_layer.csv", by_layer(scores))
@@ -107,7 +116,10 @@ def statuses(
     enough: np.ndarray,
     found: np.ndarray,
 ) -> list[Status]:
-    """Why each neuron has no score, or OK: silent, constant, else what its explanation or most of its missing simulations suffer from."""
+    """Why each neuron has no score, or OK: silent, constant, else what its explanation or most of its missing simulations suffer from.
+
+    A neuron without a sentence keeps that as its status, beside its score of 0.
+    """
     codes = np.asarray(simulations.status[:, places])
     failures = np.stack([(codes == code).sum(axis=1) for code in range(len(CODES))], axis=1)
     failures[:, CODES.index(Status.OK)] = 0
@@ -116,8 +128,8 @@ def statuses(
     for row, explained in enumerate(explanations.statuses):
         if recordings.silent[row]:
             rows.append(Status.SILENT)
-        elif enough[row]:
-            rows.append(Status.CONSTANT if np.isnan(found[row]) else Status.OK)
+        elif explained is Status.NO_EXPLANATION or (enough[row] and explained is Status.OK):
+            rows.append(Status.CONSTANT if np.isnan(found[row]) else explained)
         else:
             rows.append(CODES[commonest[row]] if explained is Status.OK else explained)
     return rows

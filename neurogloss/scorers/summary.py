@@ -6,45 +6,56 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from neurogloss.artifacts.simulations import NOBODY, OK, Simulations
 from neurogloss.artifacts.status import Status
 from neurogloss.scorers.intervals import mean_interval, units_needed
 
 DIGITS = 6
 """Decimals of every number in metrics/."""
-MEASURES = ("top_and_random", "random_only", "top_only")
-EXPLAINED = ("variance_explained", "absolute_deviation_explained")
-REFERENCES = ("token_table", "control")
+MEASURES = ("top_and_random", "random_only", "top_only", "control", "margin", "sensitivity", "variance_explained")
 THRESHOLDS = (0.5, 0.7, 0.8)
 PERCENTILES = (10, 25, 75, 90)
+SCORED = (Status.OK, Status.NO_EXPLANATION)
+"""Statuses beside which a score can stand."""
 
 
 def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
     """Metrics as nested JSON, rounded. `dealt` is the number of score excerpts of each neuron.
 
-    Every mean is over the neurons whose status is ok, baseline and control included, so that they can be laid side by side;
-    `neurons` beside a mean tells over how many of those the measure is defined. Shares are shares of the scored neurons.
+    Means are over the scored neurons: a constant simulation and a missing sentence score 0, so no explainer can gain by silence. The
+    baseline is over every neuron whose recording can be scored. `neurons` beside a mean tells over how many the measure is defined:
+    `control` and `margin`, a paired difference, over those that have a control. Shares are shares of the scored neurons.
     """
     scored = scored_rows(scores)
-    about = {name: described(numbers(scored, name), units_needed(name)) for name in (*MEASURES, *EXPLAINED, *REFERENCES)}
-    why = scores["status"].to_pylist()
-    simulated = int(np.sum(scored["excerpts"].to_numpy()))
-    best = numbers(scored, MEASURES[0])
+    why, scored_why = (np.array(table["status"].to_pylist(), dtype=object) for table in (scores, scored))
+    best, answered = numbers(scored, "top_and_random"), scored_why == str(Status.OK)
+    simulated = int(np.sum(scored["excerpts"].to_numpy()[answered]))
     return {
         "neurons": len(scores),
         "scored": len(scored),
         "failed": len(scores) - len(scored),
-        "failed_by_cause": {str(status): why.count(str(status)) for status in Status if status is not Status.OK},
-        "excerpts": {"scored": simulated, "failed": dealt * len(scored) - simulated},
-        **{name: about[name] for name in (*MEASURES, *EXPLAINED)},
+        "failed_by_cause": {str(status): int((why == str(status)).sum()) for status in Status if status not in SCORED},
+        "zero_by_cause": {
+            "constant_simulation": int((answered & (best == 0)).sum()),
+            "no_explanation": int((scored_why == str(Status.NO_EXPLANATION)).sum()),
+        },
+        "excerpts": {"scored": simulated, "failed": dealt * int(answered.sum()) - simulated},
+        **{name: described(numbers(scores, name), units_needed(name)) for name in MEASURES},
         "share_at_least": {str(t): rounded(float(np.mean(best >= t))) if len(best) else None for t in THRESHOLDS},
-        "baseline": {"token_table": about["token_table"]},
-        "control": about["control"],
+        "baseline": {"token_table": described(numbers(scores, "token_table"), units_needed("token_table"))},
     }
+
+
+def borrowed_counts(simulations: Simulations) -> dict[str, int]:
+    """How many neurons have a control, by how many borrowed sentences, and how many of their excerpts have no simulation."""
+    lent = simulations.borrowed.lenders != NOBODY
+    failed = (simulations.borrowed.status != OK) & lent[..., None]
+    return {"neurons": int(lent.any(axis=1).sum()), "sentences": int(lent.sum()), "failed_excerpts": int(failed.sum())}
 
 
 def scored_rows(scores: pa.Table) -> pa.Table:
     """The neurons that have a score."""
-    return scores.filter(np.array(scores["status"].to_pylist(), dtype=object) == str(Status.OK))
+    return scores.filter(~np.isnan(numbers(scores, "top_and_random")))
 
 
 def numbers(scores: pa.Table, name: str) -> Float[np.ndarray, " neuron"]:

@@ -11,23 +11,24 @@ import pyarrow as pa
 from neurogloss.artifacts.files import written
 from neurogloss.artifacts.recordings import name
 from neurogloss.scorers.intervals import mean_interval
-from neurogloss.scorers.summary import numbers, rounded, scored_rows
+from neurogloss.scorers.summary import numbers, rounded
 
 SERIES = {"score": "top_and_random", "baseline": "token_table", "control": "control"}
 """Column of the curves -> column of the scores."""
 
 QUOTED = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of the scored neurons that score higher than the one quoted."""
-EXAMPLE = ("neuron", "explanation", "score", "baseline")
+QUOTED_SCORES = {"score": "top_and_random", "random_only": "random_only", "baseline": "token_table", "control": "control"}
+"""Column of the examples -> column of the scores."""
+EXAMPLE = ("neuron", "explanation", *QUOTED_SCORES)
 Row = dict[str, float | int | str | None]
 
 
 def histogram(scores: pa.Table, bins: int) -> list[Row]:
-    """Share and number of scored neurons in each of `bins` equal bins over [-1, 1]; `bin` is the middle. The last bin holds 1."""
-    scored = scored_rows(scores)
+    """Share and number of neurons in each of `bins` equal bins over [-1, 1]; `bin` is the middle. The last bin holds 1."""
     edges = np.linspace(-1.0, 1.0, bins + 1)
     rows: list[Row] = [{"bin": rounded(middle)} for middle in (edges[:-1] + edges[1:]) / 2]
-    counts = {name: np.histogram(present(scored, column), edges)[0] for name, column in SERIES.items()}
+    counts = {name: np.histogram(present(scores, column), edges)[0] for name, column in SERIES.items()}
     for place, row in enumerate(rows):
         row.update({name: rounded(count[place] / max(1, count.sum())) for name, count in counts.items()})
         row.update({f"{name}_neurons": int(count[place]) for name, count in counts.items()})
@@ -42,15 +43,14 @@ def examples(scores: pa.Table, texts: Sequence[str | None]) -> list[Row]:
     rows = [scores.slice(int(order[place]), 1).to_pylist()[0] | {"explanation": texts[int(order[place])]} for place in places]
     return [
         {"neuron": name(row["layer"], row["neuron"]), "explanation": row["explanation"]}
-        | {key: None if row[column] is None else rounded(row[column]) for key, column in SERIES.items() if key != "control"}
+        | {key: None if row[column] is None else rounded(row[column]) for key, column in QUOTED_SCORES.items()}
         for row in rows
     ]
 
 
 def quantile_table(scores: pa.Table) -> list[Row]:
-    """The percentiles 0 to 100 over the scored neurons; None where there are none."""
-    scored = scored_rows(scores)
-    columns = {name: present(scored, column) for name, column in SERIES.items()}
+    """The percentiles 0 to 100 over the neurons that have a value; None where there are none."""
+    columns = {name: present(scores, column) for name, column in SERIES.items()}
     return [
         {"percentile": percentile, **{name: rounded(np.percentile(v, percentile)) if len(v) else None for name, v in columns.items()}}
         for percentile in range(101)
@@ -59,19 +59,18 @@ def quantile_table(scores: pa.Table) -> list[Row]:
 
 def by_layer(scores: pa.Table) -> list[Row]:
     """One row per layer: neurons, how many have a score, their mean with an interval over the layer's neurons, and the references."""
-    scored = scored_rows(scores)
-    layers, scored_layers = scores["layer"].to_numpy(), scored["layer"].to_numpy()
-    values = np.stack([numbers(scored, column) for column in SERIES.values()], axis=1)
+    layers = scores["layer"].to_numpy()
+    values = np.stack([numbers(scores, column) for column in SERIES.values()], axis=1)
     rows: list[Row] = []
     for layer in np.unique(layers):
-        here = values[scored_layers == layer]
+        here = values[layers == layer]
         interval = mean_interval(here[:, 0])
         means = [rounded(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else None for column in here.T]
         rows.append(
             {
                 "layer": int(layer),
-                "neurons": int((layers == layer).sum()),
-                "scored": len(here),
+                "neurons": len(here),
+                "scored": int((~np.isnan(here[:, 0])).sum()),
                 "mean": means[0],
                 "ci_low": rounded(interval.low) if interval else None,
                 "ci_high": rounded(interval.high) if interval else None,
@@ -82,9 +81,9 @@ def by_layer(scores: pa.Table) -> list[Row]:
     return rows
 
 
-def present(scored: pa.Table, column: str) -> np.ndarray:
+def present(scores: pa.Table, column: str) -> np.ndarray:
     """The numbers of a column, without those that are missing."""
-    values = numbers(scored, column)
+    values = numbers(scores, column)
     return np.asarray(values[~np.isnan(values)])
 
 

@@ -1,5 +1,6 @@
 """What every simulator gives back."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,10 @@ class SimulatedLevels:
         blank = np.isnan(self.levels)
         if blank[self.status == OK].any() or not blank[self.status != OK].all():
             raise ValueError("levels must be NaN where the status is not ok, and only there")
+
+
+Simulate = Callable[[np.ndarray, np.ndarray, Sequence[str | None]], SimulatedLevels]
+"""(rows of the recordings, slots, explanations) -> levels and statuses."""
 
 
 def blank(neurons: int, places: int, tokens: int, status: Status) -> SimulatedLevels:

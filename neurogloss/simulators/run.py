@@ -1,11 +1,12 @@
 """simulate: predict a level for every token of the calibrate and score excerpts, from the explanation alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
+from jaxtyping import Bool
 
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Recordings, Split
@@ -19,16 +20,15 @@ from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
 from neurogloss.phrases.levels import open_phrase_levels
 from neurogloss.simulators import all_at_once, generated, one_at_a_time, vocabulary
-from neurogloss.simulators.result import SimulatedLevels
-
-Simulate = Callable[[np.ndarray, np.ndarray, Sequence[str | None]], SimulatedLevels]
-"""(rows of the recordings, slots, explanations) -> levels and statuses."""
+from neurogloss.simulators.borrowing import borrow, controls
+from neurogloss.simulators.result import Simulate, SimulatedLevels
 
 
 def simulate(recordings: Recordings, explanations: Explanations, params: Params, opened: OpenClient = open_client) -> Simulations:
     """Levels 0..10 for the calibrate and score excerpts of every neuron, in the order of the recordings.
 
-    A neuron without an explanation keeps the explanation's status. `opened` gives the client of a language model.
+    A neuron without an explanation keeps the explanation's status. Sentences are then tried on other neurons' excerpts (`borrowing`).
+    `opened` gives the client of a language model.
     Raises UserError where recordings and explanations are of different neurons, or more failed than `limits.max_failed_share` allows.
     """
     if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
@@ -36,10 +36,11 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
     with open_simulator(recordings, params, "simulate", opened) as simulator:
         found = simulator(np.arange(len(recordings)), slots, explanations.texts)
+        borrowed = borrow(simulator, recordings, explanations.texts, scorable(recordings, explanations), *drawn(params))
     for row, status in enumerate(explanations.statuses):
         if status is not Status.OK:
             found.status[row] = CODES.index(status)
-    simulations = Simulations(params.simulate.method, recordings.layers, recordings.indices, slots, found.levels, found.status)
+    simulations = Simulations(params.simulate.method, recordings.layers, recordings.indices, slots, found.levels, found.status, borrowed)
     check_failures(simulations, params.limits.max_failed_share)
     return simulations
 
@@ -47,10 +48,23 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
 def check_failures(simulations: Simulations, allowed: float) -> None:
     """UserError where more simulations failed than the params allow; what no explanation was found for does not count here."""
     excused = [CODES.index(status) for status in (Status.SILENT, Status.NO_EXPLANATION)]
-    tried = simulations.status[~np.isin(simulations.status, excused)]
+    every = np.concatenate([simulations.status.ravel(), simulations.borrowed.status.ravel()])
+    tried = every[~np.isin(every, excused)]
     failed: Counter[Status] = Counter(CODES[code] for code in tried if CODES[code] is not Status.OK)
     if message := too_many(failed, tried.size, "simulations", "simulate", allowed):
         raise UserError(message)
+
+
+def scorable(recordings: Recordings, explanations: Explanations) -> Bool[np.ndarray, " neuron"]:
+    """Neurons that can have a score: not silent, and their explanation did not fail."""
+    failed = [status not in (Status.OK, Status.NO_EXPLANATION) for status in explanations.statuses]
+    return np.asarray(~recordings.silent & ~np.array(failed, bool))
+
+
+def drawn(params: Params) -> tuple[int, int]:
+    """How many sentences each neuron borrows, and the seed of the draw."""
+    asks = not isinstance(params.prompts.simulate[params.simulate.method], Vocabulary)
+    return controls(params.score, asks), params.score.seed
 
 
 @contextmanager
