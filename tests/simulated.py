@@ -7,8 +7,9 @@ import numpy as np
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Explanation, Explanations, explanations
 from neurogloss.artifacts.recordings import Recordings, Split
-from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.simulations import Borrowed, Simulations, nothing_borrowed
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.simulators.borrowing import lenders_of
 
 Rule = Callable[[np.ndarray], np.ndarray]
 
@@ -23,15 +24,51 @@ def explained(recordings: Recordings, failures: dict[int, Status] | None = None)
     return explanations(rows)
 
 
-def simulated(recordings: Recordings, rule: Rule, failures: dict[tuple[int, int], Status] | None = None) -> Simulations:
-    """Levels made by `rule` from true levels (0..10, not whole), with failures at (row, place); silent neurons have none."""
-    slots = recordings.slots.where(Split.CALIBRATE, Split.SCORE)
+def true_levels(recordings: Recordings, slots: np.ndarray) -> np.ndarray:
+    """Levels 0..10, not whole and not cut off, of every neuron on these slots."""
     activations = np.asarray(recordings.activations[:, slots], dtype=np.float32)
-    peaks = np.where(recordings.silent, 1.0, recordings.peaks)[:, None, None]
-    levels = np.asarray(rule(10 * activations / peaks), dtype=np.float16)
+    return np.asarray(10 * activations / np.where(recordings.silent, 1.0, recordings.peaks)[:, None, None])
+
+
+def simulated(
+    recordings: Recordings,
+    rule: Rule,
+    failures: dict[tuple[int, int], Status] | None = None,
+    borrow: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    draws: int = 4,
+) -> Simulations:
+    """Levels made by `rule` from true levels, with failures at (row, place); silent neurons have none.
+
+    `borrow` makes the levels of borrowed sentences (neuron, place, token) on each neuron's score slots, given the rows of the lenders.
+    """
+    slots = recordings.slots.where(Split.CALIBRATE, Split.SCORE)
+    levels = np.asarray(rule(true_levels(recordings, slots)), dtype=np.float16)
     status = np.full(levels.shape[:2], CODES.index(Status.OK), np.uint8)
     status[recordings.silent] = CODES.index(Status.SILENT)
     for place, failure in (failures or {}).items():
         status[place] = CODES.index(failure)
     levels[status != CODES.index(Status.OK)] = np.nan
-    return Simulations("made up", recordings.layers, recordings.indices, slots, levels, status)
+    borrowed = nothing_borrowed() if borrow is None else lent(recordings, borrow, draws)
+    return Simulations("made up", recordings.layers, recordings.indices, slots, levels, status, borrowed)
+
+
+def honest(recordings: Recordings) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What a simulator that reads makes of borrowed sentences: levels where the tokens stand on which the lender is active."""
+    lively = np.nan_to_num(np.asarray(recordings.token_means, np.float64)) > 0.5
+    slots = recordings.slots.where(Split.SCORE)
+
+    def levels(rows: np.ndarray, lenders: np.ndarray) -> np.ndarray:
+        tokens = recordings.corpus[recordings.excerpts[rows[:, None], slots]]
+        found = 10.0 * np.take_along_axis(lively[lenders], tokens.reshape(len(rows), -1), axis=1)
+        return np.asarray(found.reshape(tokens.shape))
+
+    return levels
+
+
+def lent(recordings: Recordings, borrow: Callable[[np.ndarray, np.ndarray], np.ndarray], draws: int) -> Borrowed:
+    """Borrowed simulations of all neurons that are not silent."""
+    rows = np.flatnonzero(~recordings.silent).astype(np.int32)
+    lenders = lenders_of(recordings.layers, ~recordings.silent, rows, draws, np.random.default_rng(0))
+    slots = recordings.slots.where(Split.SCORE)
+    levels = np.stack([borrow(rows, lenders[:, draw]) for draw in range(draws)], axis=1).astype(np.float16)
+    return Borrowed(rows, lenders, slots, levels, np.zeros(levels.shape[:3], np.uint8))

@@ -13,7 +13,7 @@ from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Explanation, explanations, read_explanations, write_explanations
 from neurogloss.artifacts.files import open_array, write_array
 from neurogloss.artifacts.recordings import Kind, Recordings, Split, assign_splits, read_recordings, write_recordings
-from neurogloss.artifacts.simulations import Simulations, read_simulations, write_simulations
+from neurogloss.artifacts.simulations import Borrowed, Simulations, read_simulations, write_simulations
 from neurogloss.artifacts.status import Status
 from neurogloss.errors import UserError
 
@@ -68,12 +68,24 @@ def test_simulations_are_read_back_equal(tmp_path: Path) -> None:
         np.array([1, 4]),
         np.ones((2, 2, 3), np.float16),
         np.zeros((2, 2), np.uint8),
+        Borrowed(
+            np.array([1], np.int32),
+            np.array([[0, -1]], np.int32),
+            np.array([4]),
+            np.ones((1, 2, 1, 3), np.float16),
+            np.zeros((1, 2, 1), np.uint8),
+        ),
     )
     write_simulations(tmp_path / "s", simulations)
+    write_simulations(tmp_path / "t", simulations)
+    assert digest(tmp_path / "s") == digest(tmp_path / "t")
     back = read_simulations(tmp_path / "s")
     assert back.method == "vocabulary"
     for key in ("layers", "indices", "slots", "levels", "status"):
         np.testing.assert_array_equal(getattr(back, key), getattr(simulations, key))
+    for key in ("rows", "lenders", "slots", "levels", "status"):
+        np.testing.assert_array_equal(getattr(back.borrowed, key), getattr(simulations.borrowed, key))
+        assert getattr(back.borrowed, key).dtype == getattr(simulations.borrowed, key).dtype
 
 
 def test_another_schema_or_version_is_refused_with_what_to_do(recordings: Recordings, tmp_path: Path) -> None:

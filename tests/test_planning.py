@@ -28,7 +28,7 @@ from neurogloss.llm.tokens import ESTIMATE
 from neurogloss.llm.usage import cost_usd
 from neurogloss.refining.refine import refine
 from neurogloss.simulators.generated import answer
-from neurogloss.simulators.run import open_simulator
+from neurogloss.simulators.run import simulate
 from tests.llm.asking import model
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,7 @@ def settings(samples: int = 1, simulator: str = "generated") -> Params:
         "endpoints": {"gpt": EndpointParams(price=model().price, capabilities=[])},
         "explain": present.explain.model_copy(update=explain),
         "simulate": present.simulate.model_copy(update={"method": simulator, "model": "gpt"}),
+        "limits": present.limits.model_copy(update={"max_failed_share": 1.0}),
     }
     return present.model_copy(update=changed)
 
@@ -71,10 +72,8 @@ class Run:
         self.usd += cost_usd(client.tally.paid, params.price)
 
     def run(self, recordings: Recordings, chosen: Params) -> None:
-        texts = refine(recordings, explain(recordings, chosen, self.open), chosen, self.open).texts
-        slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
-        with open_simulator(recordings, chosen, "simulate", self.open) as simulate:
-            simulate(np.arange(len(recordings)), slots, texts)
+        found = refine(recordings, explain(recordings, chosen, self.open), chosen, self.open)
+        simulate(recordings, found, chosen, self.open)
 
 
 def missing(steps: list[PlannedStep]) -> dict[str, int]:
@@ -100,12 +99,12 @@ def test_answers_as_long_as_the_examples_cost_about_what_right_answers_do(record
     prompt = chosen.prompts.simulate["generated"]
     assert isinstance(prompt, GeneratedPrompt)
     step = next(step for step in plan(recordings, chosen, cache) if step.stage == "simulate")
-    slots = recordings.slots.where(Split.CALIBRATE, Split.SCORE)
     rows = np.flatnonzero(~recordings.silent)
     right = sum(
         ESTIMATE.count(answer([(recordings.text(token), 0) for token in tokens], prompt))
         for row in rows
-        for tokens in recordings.tokens(int(row), slots)
+        for splits in ((Split.CALIBRATE, Split.SCORE), (Split.SCORE,))  # Its own sentence, and a borrowed one.
+        for tokens in recordings.tokens(int(row), recordings.slots.where(*splits))
     )
     price = chosen.endpoints["gpt"].price
     likely = (1e6 * step.usd_likely - step.tokens_in * price.prompt) / price.completion

@@ -9,7 +9,8 @@ from neurogloss.scorers.tables import EXAMPLE, QUOTED, examples, write_csv
 
 def table(scores: list[float | None]) -> pa.Table:
     count = len(scores)
-    return pa.table({"layer": [0] * count, "neuron": list(range(count)), "top_and_random": scores, "token_table": [0.5] * count})
+    others = {"random_only": [0.25] * count, "token_table": [0.5] * count, "control": [0.125] * count}
+    return pa.table({"layer": [0] * count, "neuron": list(range(count)), "top_and_random": scores, **others})
 
 
 def test_they_stand_at_fixed_percentiles_from_best_to_worst() -> None:
@@ -27,6 +28,9 @@ def test_neurons_without_a_score_are_never_quoted_and_few_neurons_are_quoted_onc
 def test_a_result_without_any_score_is_a_table_without_rows(tmp_path: Path) -> None:
     path = tmp_path / "examples.csv"
     write_csv(path, examples(table([None, None]), [None, "a"]), EXAMPLE)
-    assert path.read_text(encoding="utf-8") == "neuron,explanation,score,baseline\n"
+    assert path.read_text(encoding="utf-8") == "neuron,explanation,score,random_only,baseline,control\n"
     write_csv(tmp_path / "more.csv", examples(table([0.5]), ["a"]), EXAMPLE)
-    assert (tmp_path / "more.csv").read_text(encoding="utf-8").splitlines() == ["neuron,explanation,score,baseline", "L0.N0,a,0.5,0.5"]
+    assert (tmp_path / "more.csv").read_text(encoding="utf-8").splitlines() == [
+        "neuron,explanation,score,random_only,baseline,control",
+        "L0.N0,a,0.5,0.25,0.5,0.125",
+    ]

@@ -17,16 +17,15 @@ from neurogloss.artifacts.simulations import Simulations, write_simulations
 from neurogloss.artifacts.status import Status
 from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
-from neurogloss.scorers.control import pairings, partners
 from neurogloss.scorers.run import same_document_share, score
 from neurogloss.scorers.summary import summary
 from neurogloss.scorers.tables import by_layer, histogram, quantile_table
 from neurogloss.scorers.token_table import token_table_levels
 from stages.score import main
-from tests.simulated import explained, simulated
+from tests.simulated import explained, honest, simulated
 from tests.tiny import random_recordings
 
-PARAMS = ScoreParams(seed=0, controls=4, bins=10, min_excerpts_share=0.5)
+PARAMS = ScoreParams(seed=0, controls="auto", bins=10, min_excerpts_share=0.5)
 CORRELATIONS = ("top_and_random", "random_only", "top_only")
 
 
@@ -56,24 +55,83 @@ def test_an_oracle_scores_one_and_its_opposite_minus_one(many: Recordings) -> No
     assert (column(opposite, "variance_explained") <= 1e-9).all()
 
 
-def test_a_constant_simulation_has_no_score_and_says_so(many: Recordings) -> None:
+def test_a_constant_simulation_scores_zero_and_is_counted(many: Recordings) -> None:
     found = score(many, explained(many), simulated(many, lambda true: np.full_like(true, 3.0)), PARAMS)
-    assert found["status"].to_pylist().count("constant") == 299
-    for name in (*CORRELATIONS, "ci_low", "ci_high", "control"):
-        assert found[name].null_count == 300, name
+    assert found["status"].to_pylist().count("ok") == 299
+    for name in CORRELATIONS:
+        assert found[name].to_pylist().count(0.0) == 299 and found[name].null_count == 1, name
+    assert found["ci_low"].null_count == found["ci_high"].null_count == 300
     metrics = summary(found, 6)
-    assert metrics["scored"] == 0 and metrics["failed"] == 300
-    assert metrics["top_and_random"]["mean"] is None and metrics["share_at_least"]["0.5"] is None
+    assert (metrics["scored"], metrics["failed"]) == (299, 1)
+    assert metrics["zero_by_cause"] == {"constant_simulation": 299, "no_explanation": 0}
+    assert metrics["top_and_random"]["mean"] == metrics["random_only"]["mean"] == 0
     json.dumps(metrics, allow_nan=False)
 
 
-def test_a_random_simulation_and_the_control_are_about_zero(many: Recordings) -> None:
+def test_what_is_constant_on_random_excerpts_alone_scores_zero_there(many: Recordings) -> None:
+    def rule(true: np.ndarray) -> np.ndarray:
+        random = np.isin(many.slots.where(Split.CALIBRATE, Split.SCORE), many.slots.where(*Split, kind=Kind.RANDOM))
+        return np.where(random[:, None], 0.0, true)
+
+    found = scored(score(many, explained(many), simulated(many, rule), PARAMS))
+    assert (column(found, "random_only") == 0).all() and (column(found, "top_only") > 0.99).all()
+
+
+def test_a_constant_recording_is_undefined_whatever_is_predicted(many: Recordings) -> None:
+    slots = many.slots.where(Split.SCORE)
+    altered = np.array(many.activations)
+    altered[np.ix_([0, 4], slots)] = 0.25
+    for rule in (lambda true: true, lambda true: np.zeros_like(true)):
+        found = score(replace(many, activations=altered), explained(many), simulated(many, rule), PARAMS)
+        assert [found["status"][row].as_py() for row in (0, 4)] == ["constant"] * 2
+        for name in (*CORRELATIONS, "token_table", "variance_explained"):
+            assert found[name][0].as_py() is None and found[name][4].as_py() is None
+        assert summary(found, 6)["failed_by_cause"]["constant"] == 2
+
+
+def test_a_neuron_without_a_sentence_scores_zero_so_that_silence_never_pays(many: Recordings) -> None:
+    rng = np.random.default_rng(0)
+    weak = [row for row in range(0, 300, 3) if not many.silent[row]]
+    places = len(many.slots.where(Split.CALIBRATE, Split.SCORE))
+    noise = rng.normal(0, 2, (300, places, 12))
+    noise[weak] *= 20
+    whole = simulated(many, lambda true: true + noise, borrow=lambda rows, lenders: rng.random((len(rows), 6, 12)))
+    silence = {(row, place): Status.NO_EXPLANATION for row in weak for place in range(places)}
+    fewer = simulated(many, lambda true: true + noise, silence, lambda rows, lenders: rng.random((len(rows), 6, 12)))
+    everything = score(many, explained(many), whole, PARAMS)
+    found = score(many, explained(many, dict.fromkeys(weak, Status.NO_EXPLANATION)), fewer, PARAMS)
+    for row in weak:
+        values = found.slice(row, 1).to_pylist()[0]
+        assert (values["status"], values["excerpts"]) == ("no_explanation", 0)
+        assert values["top_and_random"] == values["random_only"] == values["top_only"] == 0
+        assert values["ci_low"] is None and values["sensitivity"] is None and values["margin"] == -values["control"]
+    before, after = summary(everything, 6), summary(found, 6)
+    assert 0 < after["top_and_random"]["mean"] < before["top_and_random"]["mean"]
+    assert after["zero_by_cause"] == {"constant_simulation": 0, "no_explanation": len(weak)}
+    for name in ("neurons", "scored", "failed", "failed_by_cause"):
+        assert after[name] == before[name]
+    for name in ("top_and_random", "random_only", "control", "margin"):
+        assert after[name]["neurons"] == before[name]["neurons"] == 299
+    assert after["baseline"] == before["baseline"]
+    assert after["excerpts"] == {"scored": 6 * (299 - len(weak)), "failed": 0}
+
+
+def test_a_random_simulation_and_one_for_another_neuron_are_about_zero(many: Recordings) -> None:
     rng = np.random.default_rng(0)
     metrics = summary(score(many, explained(many), simulated(many, lambda true: rng.random(true.shape)), PARAMS), 6)
     assert metrics["top_and_random"]["ci_low"] < 0 < metrics["top_and_random"]["ci_high"]
-    oracle = summary(score(many, explained(many), simulated(many, lambda true: true), PARAMS), 6)
-    assert abs(oracle["control"]["mean"]) < 0.02
-    assert oracle["baseline"]["token_table"]["mean"] > 0.7
+    assert abs(metrics["top_and_random"]["mean"]) < 0.02
+
+
+def test_the_baseline_is_over_the_same_neurons_and_excerpts_whatever_explained_them(many: Recordings) -> None:
+    places = len(many.slots.where(Split.CALIBRATE, Split.SCORE))
+    good = score(many, explained(many), simulated(many, lambda true: true), PARAMS)
+    failures = {(row, place): Status.REFUSED for row in range(7) for place in range(places)} | {(9, 0): Status.UNPARSABLE}
+    poor = score(many, explained(many), simulated(many, lambda true: true * 0, failures), PARAMS)
+    assert poor["top_and_random"].null_count == 8
+    assert poor["token_table"].equals(good["token_table"])
+    baseline = summary(poor, 6)["baseline"]["token_table"]
+    assert baseline == summary(good, 6)["baseline"]["token_table"] and baseline["neurons"] == 299 and baseline["mean"] > 0.7
 
 
 def test_scores_equal_numpy_on_the_pooled_tokens(many: Recordings) -> None:
@@ -99,23 +157,6 @@ def test_a_score_has_an_interval_around_it_where_there_are_enough_excerpts(per_s
     assert np.isnan(low).sum() == np.isnan(high).sum() == 59 - printed
 
 
-def test_the_control_is_the_mean_over_other_neurons_of_the_layer(many: Recordings) -> None:
-    simulations = simulated(many, lambda true: true)
-    found = score(many, explained(many), simulations, PARAMS)
-    use = ~many.silent
-    slots, order = many.slots.where(Split.SCORE), pairings(len(many), 6, PARAMS.seed)
-    places = np.flatnonzero(np.isin(simulations.slots, slots))
-    others = partners(many.layers, use, PARAMS.controls, PARAMS.seed)
-    for row in np.flatnonzero(use)[::29]:
-        levels = np.asarray(simulations.levels[row, places], dtype=float).ravel()
-        single = [
-            np.corrcoef(np.asarray(many.activations[other, slots[np.roll(order[row], draw)]], dtype=float).ravel(), levels)[0, 1]
-            for draw, other in enumerate(others[:, row])
-        ]
-        assert len(set(np.round(single, 6))) == PARAMS.controls
-        assert found["control"][int(row)].as_py() == pytest.approx(np.mean(single), abs=1e-8)
-
-
 def test_failed_excerpts_are_left_out_and_counted_and_too_many_of_them_fail_the_neuron(many: Recordings) -> None:
     score_places = np.flatnonzero(np.isin(many.slots.where(Split.CALIBRATE, Split.SCORE), many.slots.where(Split.SCORE)))
     top, random = score_places[:3], score_places[3:]
@@ -127,7 +168,7 @@ def test_failed_excerpts_are_left_out_and_counted_and_too_many_of_them_fail_the_
     assert found["excerpts"].to_pylist()[:3] == [5, 3, 6]
     assert found["top_and_random"][0].as_py() == pytest.approx(1, abs=1e-4)
     assert found["top_and_random"][1].as_py() is None and found["control"][1].as_py() is None
-    assert found["token_table"][0] != whole["token_table"][0]  # The baseline is judged on the same excerpts.
+    assert found["token_table"].equals(whole["token_table"])
     metrics = summary(found, 6)
     assert metrics["failed_by_cause"]["refused"] == 1 and metrics["failed_by_cause"]["silent_neuron"] == 1
     assert metrics["scored"] + metrics["failed"] == metrics["neurons"] == 300
@@ -183,20 +224,17 @@ def test_the_table_falls_back_to_the_neurons_mean_and_never_leaves_0_to_10(many:
     np.testing.assert_array_equal(token_table_levels(replace(many, token_means=gone), rows, slots)[~many.silent], fallback)
 
 
-def test_equal_inputs_give_equal_tables_and_another_seed_another_control(many: Recordings) -> None:
+def test_equal_inputs_give_equal_tables(many: Recordings) -> None:
     rng = np.random.default_rng(0)
-    simulations = simulated(many, lambda true: true + rng.normal(0, 3, true.shape))
+    simulations = simulated(many, lambda true: true + rng.normal(0, 3, true.shape), borrow=honest(many))
     first, again = (score(many, explained(many), simulations, PARAMS) for _ in range(2))
     assert first.equals(again)
-    other = score(many, explained(many), simulations, PARAMS.model_copy(update={"seed": 1}))
-    assert other["top_and_random"].equals(first["top_and_random"])
-    assert other["ci_low"].equals(first["ci_low"])
-    assert not other["control"].equals(first["control"])
 
 
 def test_the_curves_agree_with_the_scores(many: Recordings) -> None:
     rng = np.random.default_rng(0)
-    found = score(many, explained(many), simulated(many, lambda true: true + rng.normal(0, 3, true.shape)), PARAMS)
+    simulations = simulated(many, lambda true: true + rng.normal(0, 3, true.shape), borrow=honest(many))
+    found = score(many, explained(many), simulations, PARAMS)
     bars: list[dict[str, Any]] = histogram(found, PARAMS.bins)
     assert [bar["bin"] for bar in bars] == pytest.approx(np.linspace(-0.9, 0.9, 10))
     for name in ("score", "baseline", "control"):
@@ -233,7 +271,9 @@ def run_stage(folder: Path, recordings: Recordings) -> Path:
     rng = np.random.default_rng(0)
     write_recordings(folder / "recordings", recordings)
     write_explanations(folder / "explanations.parquet", explained(recordings))
-    write_simulations(folder / "simulations", simulated(recordings, lambda true: true + rng.normal(0, 3, true.shape)))
+    write_simulations(
+        folder / "simulations", simulated(recordings, lambda true: true + rng.normal(0, 3, true.shape), borrow=honest(recordings))
+    )
     main(
         recordings=folder / "recordings",
         explanations=folder / "explanations.parquet",
@@ -276,8 +316,10 @@ def test_the_metrics_hold_every_promised_key(recordings: Recordings, tmp_path: P
     for name in CORRELATIONS:
         assert spread <= metrics[name].keys()
     assert metrics["share_at_least"].keys() == {"0.5", "0.7", "0.8"}
-    assert spread <= metrics["baseline"]["token_table"].keys() and spread <= metrics["control"].keys()
+    for found in (metrics["baseline"]["token_table"], metrics["control"], metrics["margin"], metrics["sensitivity"]):
+        assert spread <= found.keys()
     assert metrics["neurons"] == 8 and metrics["scored"] == 7 and metrics["failed"] == 1
-    assert metrics["variance_explained"]["mean"] is not None and metrics["absolute_deviation_explained"]["mean"] is not None
+    assert metrics["variance_explained"]["mean"] is not None
+    assert metrics["borrowed"] == {"neurons": 7, "sentences": 18, "failed_excerpts": 0}
     with (tmp_path / "metrics" / "by_layer.csv").open(encoding="utf-8") as file:
         assert [row["layer"] for row in csv.DictReader(file)] == ["0", "1"]
