@@ -103,17 +103,27 @@ def path_of(entry: Any) -> str:
 
 def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
     """The result of the committed run: some neurons, then each mean with its interval."""
-    rows = ["| neuron | score | baseline | explanation |", "|---|---|---|---|"]
+    rows = ["| neuron | score | random only | baseline | control | explanation |", "|---|---|---|---|---|---|"]
     for example in examples:
-        text = example["explanation"].replace("|", "\\|")
-        rows.append(f"| `{example['neuron']}` | {float(example['score']):.2f} | {float(example['baseline']):.2f} | {text} |")
+        text = example["explanation"].replace("|", "\\|") or "none"
+        values = " | ".join(
+            f"{float(example[name]):.2f}" if example[name] else "-" for name in ("score", "random_only", "baseline", "control")
+        )
+        rows.append(f"| `{example['neuron']}` | {values} | {text} |")
     rows += ["", "| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
     rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
     rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
     rows.append(mean_row("baseline: mean activation per token, no explanation", score["baseline"]["token_table"]))
-    rows.append(mean_row("control: scored against other neurons", score["control"]))
+    rows.append(mean_row("control: other neurons' explanations on the same excerpts", score["control"]))
+    rows.append(mean_row("explanations less control", score["margin"]))
     shares = ", ".join(f"{share:.1%} at or above {bound}" for bound, share in score["share_at_least"].items())
-    rows += ["", f"{score['scored']} of {score['neurons']} neurons scored, {score['failed']} failed; {shares}."]
+    zeros = sum(score["zero_by_cause"].values())
+    rows += ["", f"{score['scored']} of {score['neurons']} neurons scored, {zeros} of them 0, {score['failed']} failed; {shares}."]
+    likeness = score["sensitivity"]["mean"]
+    if likeness is not None:
+        rows.append(
+            f"What is simulated for different explanations on the same text correlates at {likeness:.2f}; 1 would mean that none is read."
+        )
     shared = score["excerpts"]["same_document_share"]
     rows.append(
         f"Held out is text, not topics: {shared:.0%} of the score excerpts stand in an article that gave the neuron other excerpts, too."

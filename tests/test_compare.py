@@ -1,6 +1,7 @@
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from neurogloss.artifacts.recordings import Split
+from neurogloss.artifacts.status import CODES, Status
 from neurogloss.cli.comparison_view import comparison_view, verdict
 from neurogloss.cli.text import console
 from neurogloss.comparison.comparison import Comparison, as_json, compare_variants
@@ -15,11 +18,18 @@ from neurogloss.comparison.lock import read_lock
 from neurogloss.comparison.paired import paired
 from neurogloss.comparison.result import Paths
 from neurogloss.comparison.revisions import History
+from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
+from neurogloss.scorers.run import score
+from neurogloss.scorers.summary import summary
 from neurogloss.tracking.comparisons import log_comparison
 from neurogloss.tracking.store import Store, locate_store, runs_of
 from neurogloss.tracking.variants import Variant, find_run, load_variant
+from tests.simulated import explained, simulated
+from tests.tiny import random_recordings
 from tests.toy import Toy
+
+SCORING = ScoreParams(seed=0, controls="auto", bins=10, min_excerpts_share=0.5)
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
@@ -34,6 +44,7 @@ def variant(name: str, scores: list[float | None], recordings: str = "r", layers
             "layer": pa.array([layer for layer, _ in places], pa.int32()),
             "neuron": pa.array([neuron for _, neuron in places], pa.int32()),
             "top_and_random": pa.array(scores, pa.float64()),
+            "random_only": pa.array([None if score is None else score / 2 for score in scores], pa.float64()),
         }
     )
     return Variant(name, f"key of {name}", recordings, table, {place: f"{name} on {place}" for place in places}, **other)
@@ -49,6 +60,44 @@ def test_the_difference_is_paired_and_neurons_without_a_partner_are_counted() ->
     assert (row["neurons"], row["difference"], row["mean_reference"], row["mean_variant"]) == (2, 0.05, 0.15, 0.2)
     assert (row["scored_only_in_reference"], row["scored_only_in_variant"], row["scored_in_neither"]) == (1, 1, 1)
     assert (row["won_share"], row["lost_share"], row["tied_share"]) == (0.5, 0.0, 0.5)
+
+
+def test_the_difference_on_random_excerpts_alone_stands_beside_that_on_all() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(40)
+    found = compared(variant("a", first.tolist()), variant("b", (first + rng.normal(0.2, 0.05, 40)).tolist()))
+    (row,) = as_json(found)["comparisons"]
+    assert row["random_only"]["difference"] == pytest.approx(row["difference"] / 2, abs=1e-6)
+    assert row["random_only"]["ci_low"] == pytest.approx(row["ci_low"] / 2, abs=1e-6)
+    terminal = console(100)
+    with terminal.capture() as shown:
+        terminal.print(comparison_view(as_json(found)))
+    low, high = row["random_only"]["ci_low"], row["random_only"]["ci_high"]
+    assert f"on random excerpts only: {row['random_only']['mean_reference']:.3f} to" in shown.get()
+    assert f"{row['random_only']['difference']:+.3f} ({low:+.3f} to {high:+.3f}), better" in " ".join(shown.get().split())
+    only = as_json(compare_variants([variant("a", [0.1] * 8), variant("b", [0.2] * 8)], "random_only", 3))
+    assert only["comparisons"][0]["random_only"] is None
+
+
+def test_the_longest_bar_is_the_winner_whatever_is_constant_or_has_no_sentence() -> None:
+    recordings = random_recordings(layers=3, per_layer=40, tokens=12, per_split=3, excerpts=120)
+    places = len(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
+    noise = np.random.default_rng(0).normal(0, 4, (120, places, 12))
+    honest = simulated(recordings, lambda true: true + noise)
+    # Silent or constant wherever it would be poor: on the neurons that are left it looks better.
+    before = score(recordings, explained(recordings), honest, SCORING)
+    poor = np.argsort(np.nan_to_num(before["top_and_random"].to_numpy(zero_copy_only=False), nan=9))[:60]
+    levels, status = np.array(honest.levels), np.array(honest.status)
+    levels[poor[:30]] = 2
+    levels[poor[30:]], status[poor[30:]] = np.nan, CODES.index(Status.NO_EXPLANATION)
+    evasive = replace(honest, levels=levels, status=status)
+    mute = explained(recordings, dict.fromkeys(poor[30:].tolist(), Status.NO_EXPLANATION))
+    tables = {"honest": before, "evasive": score(recordings, mute, evasive, SCORING)}
+    variants = [Variant(name, name, "r", table, {}) for name, table in tables.items()]
+    (row,) = as_json(compare_variants(variants, "top_and_random", 3))["comparisons"]
+    bars = {name: summary(table, 6)["top_and_random"]["mean"] for name, table in tables.items()}
+    assert row["neurons"] == 119 and row["difference"] == pytest.approx(bars["evasive"] - bars["honest"], abs=2e-6)
+    assert row["difference"] < 0 and row["within_noise"] is False
 
 
 def test_the_neurons_that_gained_and_lost_most_come_with_both_explanations() -> None:

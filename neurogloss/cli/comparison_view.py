@@ -67,6 +67,10 @@ def notes(found: dict[str, Any]) -> Text:
             if versus[key]
         ]
         lines.append(line + (f"; left out: {', '.join(left_out)}" if left_out else ""))
+        if random := versus["random_only"]:
+            interval = "" if random["ci_low"] is None else f" ({signed(random['ci_low'])} to {signed(random['ci_high'])})"
+            means = " to ".join(number(random[f"mean_{which}"], 3) for which in ("reference", "variant"))
+            lines.append(f"  on random excerpts only: {means}, {signed(random['difference'])}{interval}, {verdict(random)}")
     several = len(found["comparisons"])
     if several > 1:
         lines.append(f"{several} comparisons: the intervals are widened so that all of them hold together with 95 % (Bonferroni)")

@@ -16,15 +16,12 @@ from neurogloss.cli.text import coloured, colourful, number, raised, visible
 from neurogloss.measures.correlation import correlation
 from neurogloss.measures.levels import levels
 
-MEASURES = {
-    "top_and_random": "top and random",
-    "random_only": "random only",
-    "top_only": "top only",
-    "token_table": "token table (baseline)",
-    "control": "control",
-    "variance_explained": "variance explained",
-    "absolute_deviation_explained": "absolute deviation explained",
+BESIDE = {
+    "": {"random_only": "random only", "top_only": "top only"},
+    "beside it": {"token_table": "token table (baseline)", "control": "other neurons' sentences (control)", "margin": "score less control"},
+    "calibrated": {"variance_explained": "variance explained"},
 }
+"""Line -> column of the scores -> label."""
 
 
 def neuron_page(results: Results, row: int, splits: Sequence[Split], terminal: Console) -> Iterator[RenderableType]:
@@ -69,15 +66,14 @@ def explanation(results: Results, row: int) -> Text:
 def scores(results: Results, row: int) -> Iterator[tuple[str, str]]:
     """Label and value of each score, the first with its interval; or why there is none."""
     found = results.score(row)
-    if found["status"] != Status.OK:
+    if found["top_and_random"] is None:
         yield "score", f"none: {found['status']}"
         return
     interval = f" ({number(found['ci_low'])} to {number(found['ci_high'])}, 95 %)" if found["ci_low"] is not None else ""
-    yield "score", f"{number(found['top_and_random'])}{interval} over {found['excerpts']} excerpts"
-    rest = [f"{label} {number(found[key])}" for key, label in MEASURES.items() if key != "top_and_random"]
-    yield "", " · ".join(rest[:2])
-    yield "beside it", " · ".join(rest[2:4])
-    yield "calibrated", " · ".join(rest[4:])
+    over = f"over {found['excerpts']} excerpts" if found["status"] == Status.OK else f"({found['status']} counts as a constant prediction)"
+    yield "score", f"{number(found['top_and_random'])}{interval} {over}"
+    for title, measures in BESIDE.items():
+        yield title, " · ".join(f"{label} {number(found[key])}" for key, label in measures.items())
 
 
 def statistics(results: Results, row: int) -> str:

@@ -21,7 +21,7 @@ def overview(results: Results, metrics: dict[str, Any], rows: int) -> Group:
     shown = min(rows, (len(order) + 1) // 2)
     best, worst = order[:shown], order[max(shown, len(order) - rows) :]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False)
-    for heading in ("neuron", "score", "95 %", "baseline"):
+    for heading in ("neuron", "score", "95 %", "random", "baseline"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "neuron" else "right")
     table.add_column("explanation", ratio=1)
     for place, group in enumerate((best, worst)):
@@ -30,7 +30,7 @@ def overview(results: Results, metrics: dict[str, Any], rows: int) -> Group:
     return Group(table, summary_text(metrics))
 
 
-def cells(results: Results, row: int) -> tuple[str, str, str, str, Text]:
+def cells(results: Results, row: int) -> tuple[str | Text, ...]:
     """One neuron as a row."""
     score = results.score(row)
     interval = "-" if score["ci_low"] is None else f"{number(score['ci_low'])} to {number(score['ci_high'])}"
@@ -39,23 +39,37 @@ def cells(results: Results, row: int) -> tuple[str, str, str, str, Text]:
         name(score["layer"], score["neuron"]),
         number(score["top_and_random"]),
         interval,
-        number(score["token_table"]),
+        *(number(score[name]) for name in ("random_only", "token_table")),
         Text(visible(text) if text is not None else "-"),
     )
 
 
 def summary_text(metrics: dict[str, Any]) -> Text:
     """What was scored, what was not and why, the mean with its interval, and what stands beside it."""
-    causes = ", ".join(f"{cause} {count}" for cause, count in metrics["failed_by_cause"].items() if count)
+    causes, zeros = (
+        ", ".join(f"{cause} {count}" for cause, count in metrics[key].items() if count) for key in ("failed_by_cause", "zero_by_cause")
+    )
     lines = [
-        f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored, {metrics['failed']:,} not" + (f" ({causes})" if causes else ""),
-        f"score     {described(metrics['top_and_random'])}   top and random excerpts, held out",
-        f"          {described(metrics['random_only'])}   random ones only",
-        f"baseline  {described(metrics['baseline']['token_table'])}   mean activation per token, no explanation",
-        f"control   {described(metrics['control'])}   the same simulations on other neurons",
+        f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored"
+        + (f", {zeros} of them 0" if zeros else "")
+        + f", {metrics['failed']:,} not"
+        + (f" ({causes})" if causes else ""),
+        *(f"{label:<13}{described(found)}   {meaning}" for label, found, meaning in measures(metrics)),
     ]
     shares = ", ".join(f"{share:.1%} at least {at}" for at, share in metrics["share_at_least"].items() if share is not None)
-    return Text("\n".join([*lines, *([f"neurons   {shares}"] if shares else [])]))
+    return Text("\n".join([*lines, *([f"{'neurons':<13}{shares}"] if shares else [])]))
+
+
+def measures(metrics: dict[str, Any]) -> tuple[tuple[str, dict[str, Any], str], ...]:
+    """Label, values and meaning of each mean."""
+    return (
+        ("score", metrics["top_and_random"], "top and random excerpts, held out"),
+        ("random only", metrics["random_only"], "random ones only"),
+        ("baseline", metrics["baseline"]["token_table"], "mean activation per token, no sentence"),
+        ("control", metrics["control"], "other sentences on the same excerpts"),
+        ("margin", metrics["margin"], "score less control"),
+        ("sensitivity", metrics["sensitivity"], "likeness across sentences; 1: unread"),
+    )
 
 
 def described(measure: dict[str, Any]) -> str:

@@ -46,6 +46,8 @@ class Versus:
 
     name: str
     overall: Paired
+    random_only: Paired | None
+    """The same on random excerpts alone, beside top_and_random."""
     layers: dict[int, Paired]
     only_reference: int
     """Neurons that only the reference has a score for."""
@@ -73,7 +75,11 @@ def compare_variants(variants: list[Variant], score: str, shown: int) -> Compari
     check(variants, score)
     aligned = align(variants, score)
     level = 1 - (1 - LEVEL) / (len(variants) - 1)
-    versus = [against(aligned, place, score, level, shown) for place in range(1, len(variants))]
+    random = align(variants, "random_only").scores if score == "top_and_random" else None
+    versus = [
+        against(aligned, place, score, level, shown, None if random is None else paired(random[0], random[place], level, "random_only"))
+        for place in range(1, len(variants))
+    ]
     return Comparison(score, level, variants, aligned, versus)
 
 
@@ -108,7 +114,7 @@ def align(variants: list[Variant], score: str) -> Aligned:
     return Aligned([variant.name for variant in variants], layers, indices, np.stack(rows))
 
 
-def against(aligned: Aligned, place: int, score: str, level: float, shown: int) -> Versus:
+def against(aligned: Aligned, place: int, score: str, level: float, shown: int, random_only: Paired | None) -> Versus:
     """One variant against the first. Layers have intervals of LEVEL each: they show a pattern and decide nothing."""
     reference, variant = aligned.scores[0], aligned.scores[place]
     missing: tuple[Bool[np.ndarray, " neuron"], ...] = np.isnan(reference), np.isnan(variant)
@@ -122,6 +128,7 @@ def against(aligned: Aligned, place: int, score: str, level: float, shown: int) 
     return Versus(
         aligned.names[place],
         paired(reference, variant, level, score),
+        random_only,
         layers,
         int((~missing[0] & missing[1]).sum()),
         int((missing[0] & ~missing[1]).sum()),
@@ -159,6 +166,7 @@ def versus_json(comparison: Comparison, place: int, versus: Versus) -> dict[str,
     return {
         "variant": versus.name,
         **paired_json(versus.overall),
+        "random_only": paired_json(versus.random_only) if versus.random_only else None,
         "scored_only_in_reference": versus.only_reference,
         "scored_only_in_variant": versus.only_variant,
         "scored_in_neither": versus.neither,

@@ -10,13 +10,15 @@ FIELDS = {
     "neurons": {
         "name, layer, neuron": "which neuron; layer 0 is nearest to the input",
         "explanation, explanation_status": "the sentence, or why there is none",
-        "status": "`ok`, or why there is no score; a failure is never counted as zero",
+        "status": "`ok`, or why there is no score; a failure is never zero; `no_explanation` is, as a constant prediction is",
         "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
         "random_only, top_only": "the same over one kind of excerpts",
         "ci_low, ci_high": "95 % interval of top_and_random over the neuron's excerpts; null where they are too few or too much alike",
-        "variance_explained, absolute_deviation_explained": "after a straight line fitted on the calibrate excerpts",
+        "variance_explained": "after a straight line fitted on the calibrate excerpts",
         "token_table": "baseline: the score of the mean activation per token, no explanation",
-        "control": "the mean score of this simulation against other neurons' recordings",
+        "control": "the mean score of other neurons' explanations on this neuron's excerpts; null for neurons that were not sampled for it",
+        "margin": "top_and_random less control",
+        "sensitivity": "mean correlation of what is simulated for its explanation and for those of other neurons; 1: nothing is read",
         "excerpts": "score excerpts with a simulation",
         "mean, variance, skewness, kurtosis, firing_share": "over the whole corpus; firing is above zero",
         "maximum, peak": "strongest activation outside of the score excerpts, and on the explain excerpts",
@@ -68,10 +70,16 @@ def origin(recordings: Recordings, what: str, key: str) -> str:
 
 
 def trust(metrics: dict[str, Any] | None) -> str:
-    """The mean score with its interval, baseline and control."""
+    """The mean scores with their intervals, baseline and control."""
     if metrics is None or metrics["top_and_random"]["mean"] is None:
         return ""
-    rows = (("score", metrics["top_and_random"]), ("baseline", metrics["baseline"]["token_table"]), ("control", metrics["control"]))
+    rows = (
+        ("score", metrics["top_and_random"]),
+        ("score on random excerpts only", metrics["random_only"]),
+        ("baseline", metrics["baseline"]["token_table"]),
+        ("control", metrics["control"]),
+        ("score less control", metrics["margin"]),
+    )
     lines = [f"| {label} | {found['mean']} | {interval(found)} |" for label, found in rows]
     head = f"{metrics['scored']:,} of {metrics['neurons']:,} neurons have a score.\n\n| | mean | 95 % interval |\n|---|---|---|\n"
     return head + "\n".join(lines)

@@ -15,7 +15,8 @@ STRONG_SHARE = 0.25
 WORST = 20
 """Rows per layer."""
 COLUMNS = (
-    "name", "layer", "neuron", "top_and_random", "ci_low", "ci_high", "random_only", "token_table", "peak", "firing_share", "explanation",
+    "name", "layer", "neuron", "top_and_random", "random_only", "ci_low", "ci_high", "token_table", "control", "peak", "firing_share",
+    "explanation",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ HEADLINE = {
     "score_ci_high": "top_and_random.ci_high",
     "score_ci_low": "top_and_random.ci_low",
     "score_control": "control.mean",
+    "score_less_control": "margin.mean",
     "score_median": "top_and_random.median",
     "score_random_only": "random_only.mean",
     "scored": "scored",
@@ -148,7 +149,8 @@ def description(result: Result) -> str:
     interval = "" if "undefined" in (low, high) else f" [{low}, {high}]"
     return (
         f"**Score {number('top_and_random.mean')}**{interval} on top and random excerpts, "
-        f"baseline (token table) {number('baseline.token_table.mean')}, control {number('control.mean')}; "
+        f"{number('random_only.mean')} on random ones only, baseline (token table) {number('baseline.token_table.mean')}, "
+        f"control (other neurons' sentences) {number('control.mean')}; "
         f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored."
     )
 
@@ -175,7 +177,7 @@ def steps(result: Result) -> Iterator[Step]:
 
 
 def neuron_table(result: Result) -> dict[str, list[Any]] | None:
-    """neuron, explanation, score, layer: in this order the comparison view lays runs side by side.
+    """neuron, explanation, score, random_only, layer: in this order the comparison view lays runs side by side.
 
     At most TABLE_ROWS, evenly spaced over layers and neurons, not by score: so every run on the same recordings
     shows the same neurons. None where the files are not at hand.
@@ -186,12 +188,15 @@ def neuron_table(result: Result) -> dict[str, list[Any]] | None:
     scores, texts = read_scores(files[0]), read_explanations(files[1])
     explained = {(int(layer), int(index)): text for layer, index, text in zip(texts.layers, texts.indices, texts.texts, strict=True)}
     rows = evenly(scores.num_rows, TABLE_ROWS)
-    columns = {name: scores[name].take(rows).to_pylist() for name in ("layer", "neuron", "top_and_random", "status", "control")}
+    columns = {
+        name: scores[name].take(rows).to_pylist() for name in ("layer", "neuron", "top_and_random", "random_only", "status", "control")
+    }
     places = list(zip(columns["layer"], columns["neuron"], strict=True))
     return {
         "neuron": [neuron_name(layer, index) for layer, index in places],
         "explanation": [explained.get(place) for place in places],
         "score": columns["top_and_random"],
+        "random_only": columns["random_only"],
         "layer": columns["layer"],
         "control": columns["control"],
         "status": columns["status"],

@@ -11,7 +11,6 @@ from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.simulations import Simulations, read_simulations
 from neurogloss.comparison.result import Result
 from neurogloss.measures.levels import levels
-from neurogloss.scorers.summary import scored_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,14 +59,14 @@ def canvas(
 
 
 def distribution(result: Result) -> "Figure":
-    """Scores of the scored neurons, with the control and the baseline behind them; means as lines."""
-    table = scored_rows(read_scores(result.path(result.paths.scores)))
+    """Scores, with the control and the baseline behind them, each of the neurons that have it; means as lines."""
+    table = read_scores(result.path(result.paths.scores))
     figure, (axis,) = canvas(7, 3.8)
     edges = np.linspace(-1, 1, 81).tolist()
     shown = []
     for column, label, colour in (
         ("token_table", "baseline: mean activation per token", BASELINE),
-        ("control", "control: other neurons' recordings", CONTROL),
+        ("control", "control: other neurons' sentences", CONTROL),
         ("top_and_random", "score", SCORE),
     ):
         values = table[column].drop_null().to_numpy()

@@ -23,9 +23,10 @@ SCORES = (
     "ci_low",
     "ci_high",
     "variance_explained",
-    "absolute_deviation_explained",
     "token_table",
     "control",
+    "margin",
+    "sensitivity",
 )
 
 

@@ -14,13 +14,13 @@ EDGES = np.linspace(-1, 1, 41)
 """Of the score histograms."""
 GOOD = 0.8
 UNEXPLAINED = 0.2
-MEANS = ("top_and_random", "random_only", "top_only", "token_table", "control")
+MEANS = ("top_and_random", "random_only", "top_only", "token_table", "control", "margin", "sensitivity")
 LISTED = 12
 MEANINGS = {
     Status.OK: "scored",
     Status.SILENT: "silent: never above zero on the excerpts its explanation is made from",
-    Status.CONSTANT: "undefined: recorded or simulated activations are all alike",
-    Status.NO_EXPLANATION: "not simulated: there is no explanation",
+    Status.CONSTANT: "undefined: the recorded activations are all alike",
+    Status.NO_EXPLANATION: "no explanation was found, which scores 0 as a constant prediction does",
     Status.REFUSED: "the model refused to answer",
     Status.CUT_OFF: "the answer was cut off",
     Status.UNPARSABLE: "the answer did not have the asked form",
@@ -31,15 +31,14 @@ MEANINGS = {
 
 def summary(result: ViewedResult, variant: ViewedVariant) -> dict[str, Any]:
     """What the overview shows of one variant, over all recorded neurons."""
-    scored = variant.statuses == CODES.index(Status.OK)
-    scores = {column: np.where(scored, values, np.float32(np.nan)) for column, values in variant.scores.items()}
+    scores = variant.scores
     score = scores["top_and_random"]
     counts = np.bincount(variant.statuses + 1, minlength=len(CODES) + 1)
     return {
         "name": variant.name,
         "method": variant.simulations.method,
         "neurons": len(score),
-        "scored": int(scored.sum()),
+        "scored": int(np.isfinite(score).sum()),
         "statuses": [int(c) for c in counts],
         "means": {column: mean(scores[column]) for column in MEANS},
         "shares": [[bar, share_above(score, bar)] for bar in (GOOD, 0.7, 0.5)],

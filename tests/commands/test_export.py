@@ -101,7 +101,13 @@ def test_surplus_excerpts_come_on_request(finished: Path, tmp_path: Path, result
 def test_the_card_says_what_it_holds_and_how_far_to_trust_it(parquet: Path, finished: Path) -> None:
     card = (parquet / "README.md").read_text(encoding="utf-8")
     metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
-    for measure in (metrics["top_and_random"], metrics["baseline"]["token_table"], metrics["control"]):
+    for measure in (
+        metrics["top_and_random"],
+        metrics["random_only"],
+        metrics["baseline"]["token_table"],
+        metrics["control"],
+        metrics["margin"],
+    ):
         assert f"| {measure['mean']} | {measure['ci_low']} to {measure['ci_high']} |" in card
     for name in ("neurons", "candidates", "excerpts"):
         described = {field.strip() for line in card.splitlines() if line.startswith("| ") for field in line.split("|")[1].split(",")}

@@ -34,7 +34,9 @@ def test_it_fits_80_and_100_columns(finished: Path, width: int) -> None:
     text = printed(finished, "--width", str(width)).output
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     summary = text[text.rindex(" neurons, ") :].splitlines()
-    assert [line.split()[0] for line in summary if line.strip() and not line.startswith(" ")] == ["score", "baseline", "control", "neurons"]
+    assert [line.split()[0] for line in summary if line.strip() and not line.startswith(" ")] == [
+        "score", "random", "baseline", "control", "margin", "sensitivity", "neurons",
+    ]  # fmt: skip
     assert "words like" in text
 
 
@@ -47,7 +49,7 @@ def test_the_summary_is_that_of_the_metrics(finished: Path) -> None:
     metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
     text = printed(finished, "--width", "100").output
     assert "12 neurons, 11 scored, 1 not (silent_neuron 1)" in text
-    for measure in (metrics["top_and_random"], metrics["baseline"]["token_table"], metrics["control"]):
+    for measure in (metrics["top_and_random"], metrics["random_only"], metrics["baseline"]["token_table"], metrics["control"]):
         assert f"{measure['mean']:.3f} ({measure['ci_low']:.3f} to {measure['ci_high']:.3f})" in text
 
 

@@ -94,9 +94,10 @@ def score_table(layers: np.ndarray, indices: np.ndarray, statuses: list[str], sc
         "ci_low": score - 0.08,
         "ci_high": np.minimum(score + 0.07, 1),
         "variance_explained": score**2,
-        "absolute_deviation_explained": score / 3,
         "token_table": np.where(np.isnan(score), np.nan, 0.3),
         "control": score * 0.01,
+        "margin": score * 0.99,
+        "sensitivity": np.where(np.isnan(score), np.nan, 0.1),
     }
     table = pa.table(
         {

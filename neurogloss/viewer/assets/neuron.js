@@ -35,9 +35,10 @@
     ["random_only", "on random excerpts only"],
     ["top_only", "on top excerpts only"],
     ["variance_explained", "variance explained, calibrated"],
-    ["absolute_deviation_explained", "absolute deviation explained"],
     ["token_table", "token table (baseline)"],
-    ["control", "control (other neurons)"],
+    ["control", "control (other neurons' explanations)"],
+    ["margin", "score less control"],
+    ["sensitivity", "sensitivity (1: explanations are not read)"],
   ];
 
   function explanation(variant, name) {

@@ -14,8 +14,11 @@
       "dl",
       { class: "tiles" },
       tile("Mean score", score(means.top_and_random.mean, 3), between(means.top_and_random), "Correlation of simulated with recorded activations on top and random excerpts that the explainer never saw"),
+      tile("Random only", score(means.random_only.mean, 3), between(means.random_only), "The same on random excerpts alone"),
       tile("Token table", score(means.token_table.mean, 3), "baseline without any explanation", "Mean activation per token, looked up"),
-      tile("Control", score(means.control.mean, 3), "other neurons' recordings", "The same simulations, scored against other neurons of their layers"),
+      tile("Control", score(means.control.mean, 3), "other neurons' explanations", "Explanations of other neurons of the layer, simulated on the same excerpts"),
+      tile("Score less control", score(means.margin.mean, 3), between(means.margin), "What the neuron's own explanation adds"),
+      means.sensitivity.mean === null ? null : tile("Sensitivity", score(means.sensitivity.mean, 3), "1: explanations are not read", "Mean correlation of what is simulated for different explanations on the same excerpts"),
       ...variant.shares.map(([bar, part]) => tile(`At or above ${bar}`, share(part), null, `Share of the scored neurons with a score of at least ${bar}`)),
       tile("Scored", `${count(variant.scored)}`, `of ${plural(variant.neurons, "neuron")}${failed.length ? `; ${failed.map(([number, name]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ")}` : ""}`),
     );
@@ -65,7 +68,7 @@
       ...shown.map((variant, v) => ({ key: `score${v}`, title: `Score${numbers[v]}`, hint: "Top and random excerpts", class: "c-score", sortable: true, values: variant.top_and_random, cell: judged(variant) })),
       { key: "random", title: "Random only", hint: "Score on random excerpts alone", class: "c-more", sortable: true, values: shown[0].random_only, cell: (page) => score(shown[0].random_only[page]) },
       { key: "table", title: "Token table", hint: "Baseline without an explanation", class: "c-more", sortable: true, values: shown[0].token_table, cell: (page) => score(shown[0].token_table[page]) },
-      { key: "firing", title: "Firing", hint: "Share of the corpus' tokens on which it is above zero", class: "c-more", sortable: true, values: rows.firing, cell: (page) => share(rows.firing[page]) },
+      { key: "firing", title: "Firing", hint: "Share of tokens at level 1 or above, in random excerpts outside of the score split", class: "c-more", sortable: true, values: rows.firing, cell: (page) => share(rows.firing[page]) },
       { key: "peak", title: "Peak", hint: "Strongest activation, in standard deviations above the mean", class: "c-more", sortable: true, values: rows.peaks, cell: (page) => (missing(rows.peaks[page]) ? "–" : `${rows.peaks[page].toFixed(1)} sd`) },
     ];
   }

@@ -3,6 +3,7 @@
 {
   const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
   const FAINT = 0.5; // levels below are listed only as the strongest of their layer
+  const shownLevel = (level) => Math.min(10, level).toFixed(1); // the order goes by what exceeds the peak, too
   const STRONGEST = 4;
   const EXAMPLE = "In the winter of 1812 the emperor's army crossed the frozen river, and fewer than 40,000 soldiers came home.";
   let last = { text: EXAMPLE, found: null, at: -1 };
@@ -39,19 +40,19 @@
   function details(panel, found, at, rows) {
     const { texts, top_and_random: scores } = rows.variants[0];
     const layers = ranked(found, at);
-    const item = ([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${level.toFixed(1)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" }));
+    const item = ([page, level]) => el("li", { "--v": Math.min(1, level / 10).toFixed(3) }, el("a", { href: store.href(page), class: "id" }, store.name(page)), el("span", { class: "value" }, `${shownLevel(level)} · ${score(scores[page])}`), foreign(texts[page] ?? "", { class: "text" }));
     const section = (title, neurons) => el("section", { class: "layer" }, el("h3", {}, title), el("ul", { class: "near" }, neurons.map(item)));
     const strongest = layers.flatMap((one) => one.neurons).sort((a, b) => b[1] - a[1]).slice(0, STRONGEST);
     fill(
       panel,
       el("h2", {}, "Neurons on ", foreign(found.tokens[at].replace(/ /g, "␣") || "∅", { class: "token-name" })),
-      el("p", { class: "note" }, "Explained neurons by how near they come to their own peak (level 10). Figures: level, score of the explanation."),
+      el("p", { class: "note" }, "Explained neurons by how near they come to their own peak (level 10, also where they exceed it). Figures: level, score of the explanation."),
       strongest.length ? section("Strongest of all layers", strongest) : null,
       layers.length
         ? el("div", { class: "by-layer" }, layers.map((one) => section(`Layer ${one.layer}`, one.neurons)))
         : el("p", { class: "empty" }, "No explained neuron is above zero here."),
     );
-    return strongest.length ? `${store.name(strongest[0][0])}, level ${strongest[0][1].toFixed(1)}, ${texts[strongest[0][0]] ?? ""}` : "no neuron";
+    return strongest.length ? `${store.name(strongest[0][0])}, level ${shownLevel(strongest[0][1])}, ${texts[strongest[0][0]] ?? ""}` : "no neuron";
   }
 
   function shown(place, found, rows) {
