@@ -25,7 +25,7 @@ from neurogloss.measures.correlation import PairedSums, correlations, merge, pai
 from neurogloss.measures.levels import levels
 from neurogloss.scorers.intervals import MIN_UNITS, MIN_UNITS_LONG_TAIL, correlation_intervals, mean_interval
 from neurogloss.scorers.token_table import token_table_levels
-from neurogloss.simulators.run import open_simulator
+from neurogloss.simulators.opening import open_simulator
 
 EACH = (5, 20)
 UNITS = (8, 30, 240, 46080)

@@ -82,7 +82,7 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.metrics["headline/score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
     assert {"headline/score_ci_low", "headline/score_baseline", "headline/score_control", "summary/top_only.p90"} <= set(run.data.metrics)
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
-    assert list(table.columns)[:4] == ["neuron", "explanation", "score", "layer"] and len(table) == 24
+    assert list(table.columns)[:5] == ["neuron", "explanation", "score", "random_only", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/vocabulary.list.txt"} <= files
     assert {"report.html", "result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
     (dataset,) = run.inputs.dataset_inputs

@@ -16,6 +16,7 @@ from neurogloss.artifacts.recordings import Split, read_recordings, write_record
 from neurogloss.artifacts.simulations import Simulations, write_simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.measures.levels import levels
+from tests.simulated import lent
 from tests.tiny import random_recordings
 
 DATA = Path("data")
@@ -46,8 +47,10 @@ def simulate(params: dict[str, Any]) -> None:
     status = np.full(real.shape[:2], CODES.index(Status.OK), np.uint8)
     status[named == 0] = CODES.index(Status.NO_EXPLANATION)
     guess[named == 0] = np.nan
+    borrowed = lent(recordings, lambda rows, lenders: rng.gamma(1, 2, (len(rows), len(recordings.slots.where(Split.SCORE)), 8)), draws=2)
     write_simulations(
-        DATA / "simulations", Simulations("vocabulary", recordings.layers, recordings.indices, slots, guess.astype(np.float16), status)
+        DATA / "simulations",
+        Simulations("vocabulary", recordings.layers, recordings.indices, slots, guess.astype(np.float16), status, borrowed),
     )
 
 

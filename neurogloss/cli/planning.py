@@ -12,7 +12,8 @@ from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
 from neurogloss.refining.refine import refine
 from neurogloss.simulators.borrowing import borrow
-from neurogloss.simulators.run import drawn, open_simulator
+from neurogloss.simulators.opening import open_simulator
+from neurogloss.simulators.run import drawn
 
 
 def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:

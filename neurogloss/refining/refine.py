@@ -13,8 +13,8 @@ from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.measures.correlation import prediction_score
+from neurogloss.simulators.opening import open_simulator
 from neurogloss.simulators.result import Simulate
-from neurogloss.simulators.run import open_simulator
 
 
 def refine(recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client) -> Explanations:

@@ -1,9 +1,6 @@
 """simulate: predict a level for every token of the calibrate and score excerpts, from the explanation alone."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,16 +9,12 @@ from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Simulations
 from neurogloss.artifacts.status import CODES, Status, too_many
-from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, GeneratedPrompt, Vocabulary
+from neurogloss.config.prompts import Vocabulary
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
-from neurogloss.llm.request import Client
-from neurogloss.phrases.levels import open_phrase_levels
-from neurogloss.simulators import all_at_once, generated, one_at_a_time, vocabulary
 from neurogloss.simulators.borrowing import borrow, controls
-from neurogloss.simulators.result import Simulate, SimulatedLevels
+from neurogloss.simulators.opening import open_simulator
 
 
 def simulate(recordings: Recordings, explanations: Explanations, params: Params, opened: OpenClient = open_client) -> Simulations:
@@ -65,33 +58,3 @@ def drawn(params: Params) -> tuple[int, int]:
     """How many sentences each neuron borrows, and the seed of the draw."""
     asks = not isinstance(params.prompts.simulate[params.simulate.method], Vocabulary)
     return controls(params.score, asks), params.score.seed
-
-
-@contextmanager
-def open_simulator(recordings: Recordings, params: Params, stage: str, opened: OpenClient = open_client) -> Iterator[Simulate]:
-    """The simulator that the params name, as a function; models and connections close with the block."""
-    prompt = params.prompts.simulate[params.simulate.method]
-    if isinstance(prompt, Vocabulary):
-        yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
-    else:
-        chosen = params.simulate.model
-        model = params.model(chosen, "simulate.model")
-        with opened(chosen, model, stage) as client:
-            yield partial(asking, recordings, prompt, model, client)
-
-
-def asking(
-    recordings: Recordings,
-    prompt: AnySimulatePrompt,
-    model: ModelParams,
-    client: Client,
-    rows: np.ndarray,
-    slots: np.ndarray,
-    texts: Sequence[str | None],
-) -> SimulatedLevels:
-    """A simulator that asks a language model, in the layout of its prompt."""
-    if isinstance(prompt, AllAtOncePrompt):
-        return all_at_once.simulate(recordings, rows, slots, list(texts), client, prompt, model)
-    if isinstance(prompt, GeneratedPrompt):
-        return generated.simulate(recordings, rows, slots, list(texts), client, prompt, model)
-    return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)

@@ -1,0 +1,47 @@
+"""The simulator that the params name, as a function."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import Params
+from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, GeneratedPrompt, Vocabulary
+from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.llm.request import Client
+from neurogloss.phrases.levels import open_phrase_levels
+from neurogloss.simulators import all_at_once, generated, one_at_a_time, vocabulary
+from neurogloss.simulators.result import Simulate, SimulatedLevels
+
+
+@contextmanager
+def open_simulator(recordings: Recordings, params: Params, stage: str, opened: OpenClient = open_client) -> Iterator[Simulate]:
+    """The simulator that the params name, as a function; models and connections close with the block."""
+    prompt = params.prompts.simulate[params.simulate.method]
+    if isinstance(prompt, Vocabulary):
+        yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
+    else:
+        chosen = params.simulate.model
+        model = params.model(chosen, "simulate.model")
+        with opened(chosen, model, stage) as client:
+            yield partial(asking, recordings, prompt, model, client)
+
+
+def asking(
+    recordings: Recordings,
+    prompt: AnySimulatePrompt,
+    model: ModelParams,
+    client: Client,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    texts: Sequence[str | None],
+) -> SimulatedLevels:
+    """A simulator that asks a language model, in the layout of its prompt."""
+    if isinstance(prompt, AllAtOncePrompt):
+        return all_at_once.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    if isinstance(prompt, GeneratedPrompt):
+        return generated.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)
