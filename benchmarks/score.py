@@ -19,13 +19,15 @@ import pyarrow as pa
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Explanation, explanations, read_explanations, write_explanations
-from neurogloss.artifacts.recordings import NEURONS, Recordings, Split, assign_splits, read_recordings, write_frame
-from neurogloss.artifacts.simulations import Simulations, read_simulations, write_simulations
+from neurogloss.artifacts.recordings import NEURONS as NEURON_COLUMNS
+from neurogloss.artifacts.recordings import Recordings, Slots, Split, assign_splits, read_recordings, write_frame
+from neurogloss.artifacts.simulations import Borrowed, Simulations, read_simulations, write_simulations
 from neurogloss.artifacts.status import Status
 from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
 from neurogloss.scorers.tables import by_layer, histogram, quantile_table
+from neurogloss.simulators.borrowing import NEURONS, WITHOUT_QUESTIONS, lenders_of
 
 TOKENS, EXCERPTS, VOCABULARY = 64, 1500, 49152
 
@@ -57,7 +59,7 @@ def make(folder: Path, neurons: int, layers: int, table: int) -> None:
     for name, values in arrays.items():
         np.save(target / f"{name}.npy", values)
     zeros = np.zeros(len(place[0]))
-    columns = dict.fromkeys(NEURONS.names, zeros) | {"layer": place[0], "neuron": place[1], "peak": peaks.astype(np.float64)}
+    columns = dict.fromkeys(NEURON_COLUMNS.names, zeros) | {"layer": place[0], "neuron": place[1], "peak": peaks.astype(np.float64)}
     recordings = Recordings(
         *place,
         statistics=pa.table(columns),
@@ -76,8 +78,19 @@ def make(folder: Path, neurons: int, layers: int, table: int) -> None:
     write_explanations(folder / "explanations.parquet", explanations([Explanation(*row, Candidate("x", Status.OK)) for row in rows]))
     chosen = slots.where(Split.CALIBRATE, Split.SCORE)
     levels = fill(folder / "levels.npy", (len(place[0]), len(chosen), TOKENS), rng)
-    write_simulations(folder / "simulations", Simulations("made up", *place, chosen, levels, np.zeros(levels.shape[:2], np.uint8)))
-    (folder / "levels.npy").unlink()
+    simulations = Simulations("made up", *place, chosen, levels, np.zeros(levels.shape[:2], np.uint8), borrow(folder, place[0], slots, rng))
+    write_simulations(folder / "simulations", simulations)
+    for name in ("levels.npy", "borrowed.npy"):
+        (folder / name).unlink()
+
+
+def borrow(folder: Path, layers: np.ndarray, slots: Slots, rng: np.random.Generator) -> Borrowed:
+    """Made-up levels of as many borrowed sentences as simulate would write."""
+    rows = np.sort(rng.permutation(len(layers))[:NEURONS]).astype(np.int32)
+    lenders = lenders_of(layers, np.ones(len(layers), bool), rows, WITHOUT_QUESTIONS, rng)
+    chosen = slots.where(Split.SCORE)
+    levels = fill(folder / "borrowed.npy", (*lenders.shape, len(chosen), TOKENS), rng)
+    return Borrowed(rows, lenders, chosen, levels, np.zeros(levels.shape[:3], np.uint8))
 
 
 def main() -> None:
@@ -90,7 +103,7 @@ def main() -> None:
     if chosen.make:
         make(chosen.make, chosen.neurons, chosen.layers, chosen.table)
         return
-    params = ScoreParams(seed=0, controls=8, bins=40, min_excerpts_share=0.5)
+    params = ScoreParams(seed=0, controls="auto", bins=40, min_excerpts_share=0.5)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = [f"--{key}={getattr(chosen, key)}" for key in ("neurons", "layers", "table")]
