@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from neurogloss.artifacts.recordings import Recordings, Split, assign_splits
+from neurogloss.artifacts.recordings import OPEN_SPLITS, Kind, Recordings, Split, assign_splits
+from neurogloss.measures.levels import firing_shares
 
 TEXT = "the cat sat on the mat and the dog ran to the river under a bright sky while ten birds sang of snow and rain " * 20
 
@@ -83,7 +84,8 @@ def random_recordings(
             "variance": flat.var(1),
             "skewness": pa.array(np.zeros(count)),
             "kurtosis": pa.array(np.zeros(count)),
-            "firing_share": (flat > 0).mean(1),
+            "above_zero_share": (flat > 0).mean(1),
+            "firing_share": firing_shares(kept[:, slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)], peaks),
             "maximum": kept.reshape(count, -1).max(1).astype(np.float64),
             "peak": pa.array([None if np.isnan(p) else float(p) for p in peaks], pa.float64()),
         }

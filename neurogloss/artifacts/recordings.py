@@ -28,7 +28,7 @@ from neurogloss.artifacts.files import open_array, read_json, read_table, write_
 from neurogloss.errors import UserError
 
 SCHEMA = "neurogloss.recordings"
-VERSION = 1
+VERSION = 2
 
 
 class Split(StrEnum):
@@ -95,7 +95,10 @@ NEURONS = pa.schema(
         pa.field("variance", pa.float64(), nullable=False),
         pa.field("skewness", pa.float64()),  # None where the neuron is constant
         pa.field("kurtosis", pa.float64()),
-        pa.field("firing_share", pa.float64(), nullable=False),  # share of tokens above zero
+        pa.field("above_zero_share", pa.float64(), nullable=False),  # share of tokens above zero
+        pa.field(
+            "firing_share", pa.float64(), nullable=False
+        ),  # share of tokens at level 1 or above, over random excerpts outside of score
         pa.field("maximum", pa.float64(), nullable=False),  # over the top and random excerpts that may be looked at (no score split)
         pa.field("peak", pa.float64()),  # strongest activation of the explain split; None where it is not above zero
     ]

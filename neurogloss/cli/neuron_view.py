@@ -82,7 +82,7 @@ def statistics(results: Results, row: int) -> str:
     shape = f"skewness {number(found['skewness'])} · kurtosis {number(found['kurtosis'])}"
     return (
         f"mean {found['mean']:.3g} · standard deviation {np.sqrt(found['variance']):.3g} · {shape} · "
-        f"above zero on {found['firing_share']:.1%} of tokens · "
+        f"level 1 or above on {found['firing_share']:.1%} of tokens in random excerpts · "
         + (f"peak {found['peak']:.3g}" if found["peak"] is not None else "no peak")
     )
 

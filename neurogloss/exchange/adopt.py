@@ -16,9 +16,10 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from neurogloss.artifacts.files import npy_header, open_array, write_array
-from neurogloss.artifacts.recordings import NEURONS, Kind, Recordings, Slots, Split, assign_splits, write_frame
+from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Recordings, Slots, Split, assign_splits, write_frame
 from neurogloss.errors import UserError
 from neurogloss.exchange.foreign import ActivationRecordIn, NeuronRecordIn, read_neuron
+from neurogloss.measures.levels import firing_shares
 
 FLOAT16_MAX = 65504.0
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
@@ -201,8 +202,9 @@ def token_means(
 
 
 def statistics_table(layout: ImportLayout, activations: np.ndarray) -> pa.Table:
-    """Published moments where there are any, else those of the random excerpts; share of firing tokens over the random excerpts."""
+    """Published moments where there are any, else those of the random excerpts, as the share above zero is."""
     slots = layout.slots
+    drawn = slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)
     random, explain = slots.where(*Split, kind=Kind.RANDOM), slots.where(Split.EXPLAIN)
     seen = slots.where(*(split for split in Split if split is not Split.SCORE))
     rows: list[dict[str, Any]] = []
@@ -215,7 +217,8 @@ def statistics_table(layout: ImportLayout, activations: np.ndarray) -> pa.Table:
                 "neuron": neuron.index,
                 **neuron.moments,
                 **{name: value for name, value in (("mean", sample.mean()), ("variance", sample.var())) if neuron.moments[name] is None},
-                "firing_share": float((sample > 0).mean()),
+                "above_zero_share": float((sample > 0).mean()),
+                "firing_share": float(firing_shares(activations[row : row + 1, drawn], np.array([peak if peak > 0 else np.nan]))[0]),
                 "maximum": float(activations[row, seen].max()),
                 "peak": peak if peak > 0 else None,
             }

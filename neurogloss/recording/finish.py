@@ -7,7 +7,8 @@ import pyarrow as pa
 import torch
 from jaxtyping import Float16, Int32
 
-from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Slots, Split
+from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Slots, Split
+from neurogloss.measures.levels import firing_shares
 from neurogloss.recording import kernels
 from neurogloss.recording.layer import LayerState
 from neurogloss.recording.layers import LayerPlan, TokenTable
@@ -57,7 +58,8 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
         "variance": moments.variance,
         "skewness": moments.standardised(3),
         "kurtosis": moments.standardised(4),
-        "firing_share": state.firing / moments.count,
+        "above_zero_share": state.firing / moments.count,
+        "firing_share": firing_shares(activations[:, slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)], np.where(peak > 0, peak, np.nan)),
         "maximum": maximum,
         "peak": np.where(peak > 0, peak, np.nan),
     }

@@ -16,10 +16,11 @@ import pytest
 import torch
 import yaml
 
-from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_recordings, write_recordings
+from neurogloss.artifacts.recordings import OPEN_SPLITS, Kind, Recordings, Split, read_recordings, write_recordings
 from neurogloss.config.record import RecordParams
 from neurogloss.corpus.windows import Excerpts
 from neurogloss.errors import UserError
+from neurogloss.measures.levels import levels
 from neurogloss.recording import kernels
 from neurogloss.recording import stream as stream_module
 from neurogloss.recording.checkpoint import Scratch
@@ -75,7 +76,7 @@ def test_statistics_are_those_of_the_whole_corpus(recorded: Recordings) -> None:
             "variance": values.var(),
             "skewness": (centred**3).mean() / values.std() ** 3,
             "kurtosis": (centred**4).mean() / values.std() ** 4,
-            "firing_share": (values > 0).mean(),
+            "above_zero_share": (values > 0).mean(),
         }
         for name, value in expected.items():
             assert columns[name][row] == pytest.approx(value, rel=1e-5, abs=1e-7), name
@@ -95,7 +96,16 @@ def test_a_neuron_that_never_fires_is_kept_without_a_peak(recorded: Recordings) 
     silent = [recorded.row(0, 0), recorded.row(1, 0)]
     assert np.flatnonzero(recorded.silent).tolist() == silent
     assert recorded.statistics["peak"].to_pylist()[silent[0]] is None
+    assert recorded.statistics["above_zero_share"].to_pylist()[silent[0]] == 0
     assert recorded.statistics["firing_share"].to_pylist()[silent[0]] == 0
+
+
+def test_firing_is_level_one_or_above_on_random_excerpts_outside_of_the_score_split(recorded: Recordings) -> None:
+    drawn = recorded.slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)
+    scale = levels(np.asarray(recorded.activations[:, drawn]), recorded.peaks)
+    shares = recorded.statistics["firing_share"].to_numpy()
+    np.testing.assert_allclose(shares, (scale >= 1).mean(axis=(1, 2)))
+    assert 0 < shares.max() < recorded.statistics["above_zero_share"].to_numpy().max()
 
 
 def test_token_means_leave_the_score_excerpts_out_and_are_nan_where_nothing_is_left(tmp_path: Path) -> None:

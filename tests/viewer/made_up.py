@@ -127,7 +127,8 @@ def large(folder: Path, layers: int, per_layer: int, top: int, random: int, subj
         fill(place / "token_means.npy", (count, entries), rng.normal(0, 1, (block, entries)).astype(np.float16))
         np.save(place / "table_tokens.npy", np.arange(entries, dtype=np.int32))
         np.save(place / "table_counts.npy", rng.integers(1, 900, entries).astype(np.int32))
-        statistics = {name: rng.random(count) for name in ("mean", "variance", "skewness", "kurtosis", "firing_share", "maximum", "peak")}
+        numbers = ("mean", "variance", "skewness", "kurtosis", "above_zero_share", "firing_share", "maximum", "peak")
+        statistics = {name: rng.random(count) for name in numbers}
         table = pa.table({"layer": pa.array(layer, pa.int32()), "neuron": pa.array(neuron, pa.int32())} | statistics)
         recorded.write_frame(
             place,

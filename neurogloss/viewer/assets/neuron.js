@@ -68,7 +68,7 @@
 
   function facts(statistics, deviations) {
     const rows = [
-      ["Above zero on", `${share(statistics.firing_share)} of tokens`],
+      ["At level 1 or above", `${share(statistics.firing_share)} of tokens in random excerpts`],
       ["Mean", amount(statistics.mean)],
       ["Standard deviation", amount(Math.sqrt(statistics.variance))],
       ["Peak", missing(statistics.peak) ? "–" : `${amount(statistics.peak)}${missing(deviations) ? "" : ` (${deviations.toFixed(1)} sd)`}`],
