@@ -26,7 +26,7 @@ from neurogloss.judging.units import JudgedUnit, by_length
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
 from neurogloss.measures.correlation import correlation
-from neurogloss.simulators.run import open_simulator
+from neurogloss.simulators.opening import open_simulator
 
 BORROWED = 50
 """Units with a single explanation that are also simulated from another unit's."""

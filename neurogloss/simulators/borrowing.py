@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int, Int32
 
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY, Borrowed
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.simulators.result import Simulate
 
 NEURONS = 2000

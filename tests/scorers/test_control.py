@@ -11,7 +11,7 @@ from neurogloss.artifacts.explanations import Explanations, explanations
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import CODES, Status
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import borrowed_counts, summary
 from tests.simulated import explained, honest, simulated, true_levels

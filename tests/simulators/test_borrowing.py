@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import CODES, Status
-from neurogloss.config.params import ScoreParams
+from neurogloss.config.score import ScoreParams
 from neurogloss.simulators import borrowing
 from neurogloss.simulators.borrowing import borrow, controls, lenders_of
 from neurogloss.simulators.result import SimulatedLevels, blank
