@@ -19,7 +19,7 @@ from neurogloss.llm.request import Usage
 from neurogloss.llm.usage import Tally, write_usage
 from neurogloss.tracking import store as store_module
 from neurogloss.tracking import writing
-from neurogloss.tracking.content import VALUE_LIMIT, cut, neuron_table, prompts, run_name, run_params, run_tags, scalars
+from neurogloss.tracking.content import VALUE_LIMIT, neuron_table, prompts, run_name, run_params, run_tags, scalars, truncated
 from neurogloss.tracking.index import index_file
 from neurogloss.tracking.run import track
 from neurogloss.tracking.store import Store, indexed_runs, locate_store, opened, runs_of
@@ -216,7 +216,7 @@ def test_a_run_is_named_by_what_was_changed() -> None:
 
 
 def test_long_values_keep_their_length_and_sum_and_prompts_stay_out_of_the_params() -> None:
-    first, second = (cut("x" * 7000 + end) for end in "ab")
+    first, second = (truncated("x" * 7000 + end) for end in "ab")
     assert first != second and len(first) <= VALUE_LIMIT and "7001 characters" in first
     lock = Lock({"explain": StageLock({"prompts.explain.a b@c": {"system": "s" * 9000}, "explain": {"seed": 1}}, {}, {})})
     assert run_params(lock) == {"explain.seed": "1"}

@@ -1,12 +1,12 @@
-"""neurogloss sync: make the missing MLflow runs of all commits and experiments."""
+"""neurogloss sync: create the missing MLflow runs of all commits and experiments."""
 
 import typer
 
 
 def sync() -> None:
-    """Make the missing MLflow runs of all commits and experiments, from git and DVC's cache.
+    """Create the missing MLflow runs of all commits and experiments, from git and DVC's cache.
 
-    For a store that was lost, a new server (MLFLOW_TRACKING_URI), or results that somebody else has made.
+    For a store that was lost, a new server (MLFLOW_TRACKING_URI), or results of others.
     """
     from neurogloss.comparison.result import Paths
     from neurogloss.comparison.revisions import History
@@ -17,6 +17,6 @@ def sync() -> None:
     done = run_sync(store, History(store.root), Paths())
     typer.echo(f"{done.results} results, {done.made} runs made, {done.results - done.made} were there: {store.shown}")
     if done.unfinished:
-        typer.echo(f"{done.unfinished} commits left out: their dvc.lock is of a pipeline that had not run to its end")
+        typer.echo(f"{done.unfinished} commits left out: their dvc.lock is of a pipeline that had not finished")
     if done.without_data:
         typer.echo(f"{done.without_data} runs lack files that are not in the cache; `dvc fetch --all-commits`, then sync again")

@@ -60,7 +60,7 @@ class Versus:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What there is to say about the variants."""
+    """The variants compared with the first."""
 
     score: str
     level: float
@@ -84,7 +84,7 @@ def compare_variants(variants: list[Variant], score: str, shown: int) -> Compari
 
 
 def check(variants: list[Variant], score: str) -> None:
-    """Raise UserError where a comparison would mean nothing."""
+    """Raise UserError where a comparison would be meaningless."""
     if score not in SCORES:
         raise UserError(f"--score is {score!r}, expected one of {', '.join(SCORES)}")
     if len(variants) < 2:
@@ -102,7 +102,7 @@ def check(variants: list[Variant], score: str) -> None:
 
 
 def align(variants: list[Variant], score: str) -> Aligned:
-    """Lay the variants' scores side by side, by layer and neuron."""
+    """Align the variants' scores by layer and neuron."""
     first = variants[0].scores
     layers, indices = first["layer"].to_numpy(), first["neuron"].to_numpy()
     rows = []

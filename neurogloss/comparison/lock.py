@@ -13,7 +13,7 @@ from neurogloss.errors import UserError
 WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
 """Params of models and stages that change no number."""
 TRACK = "track"
-"""The stage that mirrors the others; no part of the result."""
+"""The stage that mirrors the others into MLflow; not part of the result."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Lock:
 
     @property
     def key(self) -> str:
-        """sha256 of every output and of every param that can change one: what makes two results distinct.
+        """sha256 of every output and of every param that can change one: it identifies a result.
 
-        The MD5 of code is left out: a result made again, equal to the byte, by edited code is the same result.
+        The MD5 of code is left out: a result that edited code reproduces byte for byte is the same result.
         """
         value = {name: {"params": effective(stage.params), "outs": stage.outs} for name, stage in self.stages.items()}
         return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
@@ -50,13 +50,13 @@ class Lock:
 
     @property
     def code(self) -> str:
-        """sha256 over the MD5 of all that is read and is nobody's output: the code that made the result."""
+        """sha256 over the MD5 of all dependencies that are no output: the code that produced the result."""
         outs = self.outs
         read = {path: md5 for stage in self.stages.values() for path, md5 in stage.deps.items() if path not in outs}
         return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
     def changes(self, base: "Lock") -> tuple[str, ...]:
-        """Params whose value is another one than in `base`: `explain.temperature=0.5`; of prompts only the name."""
+        """Params whose value differs from that in `base`: `explain.temperature=0.5`; of prompts only the name."""
         found: dict[str, None] = {}
         for name, stage in self.stages.items():
             before = flat(base.stages[name].params) if name in base.stages else {}
@@ -68,12 +68,12 @@ class Lock:
 
     @property
     def unfinished(self) -> str | None:
-        """Why these stages do not belong together (one of them has to run again); None where they do."""
+        """Why the stages are of different results (one has to run again); None where they are of one."""
         outs = self.outs
         for name, stage in self.stages.items():
             for path, md5 in stage.deps.items():
                 if outs.get(path, md5) != md5:
-                    return f"{name} has read another {path} than the one that is there now"
+                    return f"{name} read another version of {path}"
         return None
 
 
@@ -86,7 +86,7 @@ def read_lock(path: Path) -> Lock:
 
 
 def read_finished_lock(path: Path) -> Lock:
-    """Read dvc.lock; raises UserError where its stages do not belong together."""
+    """Read dvc.lock; raises UserError where its stages are of different results."""
     lock = read_lock(path)
     if lock.unfinished:
         raise UserError(f"{path} holds parts of two results ({lock.unfinished}); run `dvc repro`")

@@ -1,4 +1,4 @@
-"""A result of the pipeline: its lock, its files in a folder, and where it comes from."""
+"""A result of the pipeline: its lock, its files in a folder, and its origin."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from neurogloss.errors import UserError
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the files of a result lie, relative to its folder; the defaults are those of dvc.yaml."""
+    """Where the files of a result are, relative to its folder; the defaults are those of dvc.yaml."""
 
     recordings: str = "data/recordings"
     explanations: str = "data/explanations.parquet"
@@ -30,10 +30,10 @@ class Paths:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a result comes from. Names it, but is no part of it: two origins of one result are one run."""
+    """Where a result comes from. It names a result but does not identify it: two origins of one result are one run."""
 
     commit: str = ""
-    """The commit that holds it, or the one it was made on top of; empty without git."""
+    """The commit that holds it, or the one it is based on; empty without git."""
     changed: tuple[str, ...] = ()
     """Files that differ from that commit, outputs left out."""
     experiment: str = ""
@@ -43,7 +43,7 @@ class Origin:
     time_ms: int | None = None
     """When it was committed; None means now."""
     changes: tuple[str, ...] = ()
-    """Params that differ from those of the commit it was made on top of."""
+    """Params that differ from those of the commit it is based on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def missing(self) -> list[str]:
-        """Outputs that are not at hand."""
+        """Outputs that are not available."""
         return sorted(path for path in self.lock.outs if not self.path(path).exists())
 
     def metrics_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def workspace_origin(root: Path, lock: Lock, folder: Path | None = None) -> Orig
 
 
 def changes_since(lock: Lock, text: str) -> tuple[str, ...]:
-    """What differs from the lock file with this text; nothing where that is none."""
+    """Params that differ from the lock file with this text; none where it is not a lock file."""
     try:
         return lock.changes(parse_lock(text, "dvc.lock"))
     except UserError:
@@ -110,7 +110,7 @@ def git_changes(folder: Path) -> list[str]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says, or nothing where it fails or is not installed."""
+    """What git prints; empty where it fails or is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
     except FileNotFoundError:

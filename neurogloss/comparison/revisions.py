@@ -1,4 +1,4 @@
-"""Results in the history: which commits and experiments hold one, and its files out of DVC's cache."""
+"""Results in the history: the commits and experiments that hold one, and its files from DVC's cache."""
 
 import hashlib
 import subprocess
@@ -63,7 +63,7 @@ class History:
         return sorted(found, key=lambda revision: (revision.time_ms, revision.commit))
 
     def resolve(self, name: str) -> str | None:
-        """The commit of an experiment's name or of anything git knows; None for neither. UserError where a name stands for several."""
+        """The commit of an experiment's name or of anything git knows; None for neither. UserError for an ambiguous name."""
         places = self.experiments.get(name, [])
         if len(places) > 1:
             each = ", ".join(f"{commit[:10]} (on {baseline[:10]})" for commit, baseline in places)
@@ -98,7 +98,7 @@ class History:
         return path if path.exists() else None
 
     def lay_out(self, lock: Lock, commit: str | None, folder: Path, paths: tuple[str, ...] | None = None) -> None:
-        """Put a result's outputs (or only `paths`) into `folder` as links into the cache; what is nowhere to be had stays away.
+        """Put a result's outputs (or only `paths`) into `folder` as links into the cache; what is not available is left out.
 
         Outputs that DVC does not cache come from the commit; without one, from the working tree where they are unchanged.
         """
@@ -121,7 +121,7 @@ class History:
             (folder / "params.yaml").write_bytes(params)
 
     def lay_out_folder(self, md5: str, target: Path) -> None:
-        """The files of a folder; nothing at all where one is missing."""
+        """Link the files of a folder; none where one is missing."""
         from dvc_data.hashfile import load
         from dvc_data.hashfile.hash_info import HashInfo
 
@@ -146,6 +146,6 @@ def open_dvc(root: Path) -> Any:
 
 
 def file_md5(path: Path) -> str:
-    """MD5 as DVC counts it."""
+    """MD5 as DVC computes it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

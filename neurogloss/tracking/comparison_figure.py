@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#444444", "#1b6ca8", "#d9822b", "#3a8f5c", "#a8327d", "#7a5fb5", "#b0a020")
 LINE_LIMIT = len(COLOURS)
-"""More variants than that repeat colours."""
+"""With more variants colours repeat."""
 
 
 def write_comparison_figure(comparison: Comparison, path: Path) -> None:
@@ -26,7 +26,7 @@ def write_comparison_figure(comparison: Comparison, path: Path) -> None:
 
 
 def draw_shares(axis: "Axes", comparison: Comparison) -> None:
-    """Share of all neurons that reach a score, one falling line per variant. A neuron without a score reaches none."""
+    """Share of all neurons that reach a score, one falling line per variant. A neuron without a score counts as below all."""
     for place, name in enumerate(comparison.aligned.names):
         scores = comparison.aligned.scores[place]
         ordered = np.sort(scores[~np.isnan(scores)])
@@ -89,6 +89,6 @@ def colour(place: int) -> str:
 
 
 def label(name: str) -> str:
-    """A name that matplotlib does not read as mathematics, nor leaves out for its first letter."""
+    """A name that matplotlib neither parses as mathtext nor hides for a leading underscore."""
     shown = name if len(name) <= 40 else name[:39] + "…"
     return shown.replace("$", r"\$").lstrip("_") or "?"

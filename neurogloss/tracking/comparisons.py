@@ -1,4 +1,4 @@
-"""Handing a comparison to MLflow: a figure and JSON in the runs of the variants it is about."""
+"""Logging a comparison to MLflow: a figure and JSON in the runs of the compared variants."""
 
 import re
 import shutil
@@ -18,16 +18,16 @@ from neurogloss.tracking.variants import load_variant, log_files
 def compare(names: Sequence[str], score: str = "top_and_random", neurons: int = 5) -> Comparison:
     """Compare results with the first one, neuron by neuron: `workspace`, experiments of DVC, git revisions, ids or names of MLflow runs.
 
-    `score` is a column of the scores; `neurons` that gained and lost most are named. Raises UserError where a name means nothing, or the
-    results are of different recordings.
+    `score` is a column of the scores; `neurons` that gained and lost most are named. Raises UserError for an unknown name, and
+    for results of different recordings.
     """
     store = locate_store()
     return compare_variants([load_variant(name, store, Paths()) for name in names], score, neurons)
 
 
 def log_comparison(store: Store | None, comparison: Comparison, value: dict[str, Any], figure: Path | None) -> str:
-    """Draw the figure; put it into the runs of the variants and at `figure`. Says in a line where it is."""
-    said = []
+    """Draw the figure; log it to the runs of the variants and write it to `figure`. Returns one line that says where it is."""
+    places = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_comparison_figure(comparison, folder / "comparison.png")
@@ -35,19 +35,19 @@ def log_comparison(store: Store | None, comparison: Comparison, value: dict[str,
         if figure:
             with written(figure) as temporary:
                 shutil.copyfile(folder / "comparison.png", temporary)
-            said.append(f"figure: {figure}")
+            places.append(f"figure: {figure}")
         if store:
             place = f"comparisons/{file_name(comparison.aligned.names)}"
             files = {f"{place}.png": folder / "comparison.png", f"{place}.json": folder / "comparison.json"}
             runs = log_files(store, {variant.key for variant in comparison.variants}, files)
-            said.append(
-                f"{place}.png in {runs} MLflow run(s)" if runs else "no MLflow run to put the figure into; `neurogloss sync` makes them"
+            places.append(
+                f"{place}.png in {runs} MLflow run(s)" if runs else "no MLflow run to log the figure to; `neurogloss sync` creates them"
             )
-    return "; ".join(said)
+    return "; ".join(places)
 
 
 def file_name(names: list[str]) -> str:
-    """A file name that tells which variants.
+    """A file name that names the variants.
 
     >>> file_name(["main", "exp/one two"])
     'main_vs_exp-one-two'

@@ -1,4 +1,4 @@
-"""What a run says: params, tags, numbers and the table of neurons, as plain values; nothing here knows MLflow."""
+"""The content of a run: params, tags, metrics and the table of neurons, as plain values, independent of MLflow."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from neurogloss.comparison.result import Result
 from neurogloss.tracking.tags import EXPERIMENT, LOCK_KEY, MISSING
 
 VALUE_LIMIT = 5000
-"""Characters; MLflow cuts a param's value at 6,000 and a tag's at 8,000 without a word."""
+"""Characters; MLflow silently truncates a param's value at 6,000 and a tag's at 8,000."""
 NAME_LIMIT = 200
 """Characters of a run's name."""
 SHOWN_CHANGES = 3
-"""Changed params that stand in a run's name."""
+"""Changed params that are named in a run's name."""
 TABLE_ROWS = 300
-"""More than that the comparison view cannot show."""
+"""MLflow's comparison view shows no more."""
 PLOTS = {"histogram": "histogram.csv", "quantile": "quantiles.csv", "layer": "by_layer.csv"}
 """Prefix of the step metric -> plot file; its first column is the step."""
 HEADLINE = {
@@ -44,7 +44,7 @@ COUNTS = ("neurons", "scored")
 
 
 class Readable(yaml.SafeDumper):
-    """YAML with texts of several lines as blocks."""
+    """YAML with multi-line strings as blocks."""
 
 
 Readable.add_representer(
@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A text of params.yaml that the result was made with."""
+    """A prompt of params.yaml that the result was produced with."""
 
     name: str
     """`explain.pairs`"""
@@ -70,7 +70,7 @@ class Prompt(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Tells texts apart."""
+        """Identifies the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -82,7 +82,7 @@ def run_params(lock: Lock) -> dict[str, str]:
     found: dict[str, str] = {}
     for stage, entry in lock.stages.items():
         for name, value in flat({k: v for k, v in entry.params.items() if not k.startswith("prompts.")}).items():
-            key, text = clean_key(name), cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+            key, text = clean_key(name), truncated(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
             if found.get(key, text) != text:
                 key = clean_key(f"{stage}/{name}")
             found[key] = text
@@ -114,18 +114,18 @@ def run_tags(result: Result) -> dict[str, str]:
         "git.commit": origin.commit,
         "mlflow.source.git.commit": origin.commit,
         "git.dirty": "true" if origin.changed else "false",
-        "git.changed": cut(", ".join(origin.changed)),
+        "git.changed": truncated(", ".join(origin.changed)),
         "mlflow.source.name": "dvc.yaml",
         "mlflow.source.type": "PROJECT",
-        MISSING: cut(", ".join(result.missing)),
-        "metrics.undefined": cut(", ".join(name for name, value in flat(result.metrics_json()).items() if value is None)),
+        MISSING: truncated(", ".join(result.missing)),
+        "metrics.undefined": truncated(", ".join(name for name, value in flat(result.metrics_json()).items() if value is None)),
     }
     tags.update({clean_key(f"dvc.md5.{path}"): md5 for path, md5 in result.lock.outs.items()})
     return {key: value for key, value in tags.items() if value}
 
 
 def run_name(result: Result) -> str:
-    """What tells a run from its neighbours: the experiment's name, else what was done, and which params were changed."""
+    """The experiment's name, else the methods, and the params that were changed."""
     origin = result.origin
     name = origin.experiment
     if not name:
@@ -164,7 +164,7 @@ def scalars(result: Result) -> dict[str, float]:
 
 
 def steps(result: Result) -> Iterator[Step]:
-    """The plot files as curves that the chart view lays over each other: step = bin, percentile or layer."""
+    """The plot files as curves that the chart view overlays: step = bin, percentile or layer."""
     for prefix, file in PLOTS.items():
         for index, row in enumerate(result.metrics_csv(file)):
             columns = list(row)
@@ -177,10 +177,10 @@ def steps(result: Result) -> Iterator[Step]:
 
 
 def neuron_table(result: Result) -> dict[str, list[Any]] | None:
-    """neuron, explanation, score, random_only, layer: in this order the comparison view lays runs side by side.
+    """neuron, explanation, score, random_only, layer: the order in which the comparison view shows runs side by side.
 
     At most TABLE_ROWS, evenly spaced over layers and neurons, not by score: so every run on the same recordings
-    shows the same neurons. None where the files are not at hand.
+    shows the same neurons. None where the files are missing.
     """
     files = result.path(result.paths.scores), result.path(result.paths.explanations)
     if not all(file.exists() for file in files):
@@ -223,8 +223,8 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def cut(text: str) -> str:
-    """A long text as its start and its sha256, so that two of them are never taken for one."""
+def truncated(text: str) -> str:
+    """A long text truncated to its start and its sha256, so that two texts never look equal."""
     if len(text) <= VALUE_LIMIT:
         return text
     return f"{text[: VALUE_LIMIT - 200]}… ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()})"

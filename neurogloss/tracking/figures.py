@@ -21,7 +21,7 @@ EXAMPLES = 4
 
 
 def write_figures(result: Result, folder: Path) -> None:
-    """Write those figures for which the files are at hand."""
+    """Write the figures whose files are available."""
     scores = result.path(result.paths.scores)
     if scores.exists():
         save(distribution(result), folder / "distribution.png")
@@ -152,6 +152,6 @@ def draw_example(axis: "Axes", recordings: Recordings, simulations: Simulations,
 
 
 def readable(token: str) -> str:
-    """A token as a tick label: no line breaks, no mathematics, only letters the font has."""
+    """A token as a tick label: no line breaks, no mathtext, only letters that the font has."""
     shown = "".join(letter if letter.isprintable() and ord(letter) < 0x250 else "·" for letter in token.strip())
     return shown.replace("$", r"\$")[:12] or "·"

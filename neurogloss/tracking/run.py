@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def track(lock: Lock, paths: Paths, store: Store) -> str:
-    """The id of the result's run; MLflow is imported only where the run has to be made."""
+    """The id of the result's run; MLflow is imported only where the run has to be created."""
     known = indexed_runs(store)
     for run in known or ():
         if run.key == lock.key and run.complete and not run.missing and all(other.complete for other in known or ()):

@@ -19,7 +19,7 @@ class FriendlyErrors:
     def __init__(self, store: "Store", opening: bool = False) -> None:
         self.store = store
         self.opening = opening
-        """Nothing but the store's address has been passed yet, so whatever mlflow says is about that."""
+        """Only the store's address has been passed so far, so any error of mlflow is about that."""
 
     def __enter__(self) -> None:
         pass
@@ -38,7 +38,7 @@ def foreign(error: Exception) -> bool:
 
 
 def of_the_address(error: Exception) -> bool:
-    """Whether mlflow has no use for such an address, or lacks the driver of the database that it names."""
+    """Whether mlflow cannot use such an address, or lacks the driver of the database that it names."""
     return type(error).__module__.startswith("mlflow.") or (isinstance(error, ModuleNotFoundError) and error.name not in ("mlflow", None))
 
 
@@ -70,5 +70,5 @@ def cure(message: str) -> str:
     if "schema" in message or "revision" in message:
         return "run `mlflow db upgrade` with this URI, or use the version of MLflow that made it"
     if "not a database" in message or "malformed" in message:
-        return "move it away and run `neurogloss sync` to make it again"
-    return "check MLFLOW_TRACKING_URI and the server; `neurogloss sync` makes missing runs later"
+        return "move it away and run `neurogloss sync` to create it again"
+    return "check MLFLOW_TRACKING_URI and the server; `neurogloss sync` creates missing runs later"

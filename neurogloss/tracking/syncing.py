@@ -1,4 +1,4 @@
-"""Making the runs of results that are already there: after a store was lost, for another server, for what others have made."""
+"""Creating runs for results that exist already: after a store was lost, on another server, for results of others."""
 
 import logging
 import tempfile
@@ -12,7 +12,7 @@ from neurogloss.comparison.lock import Lock, parse_lock, read_lock
 from neurogloss.comparison.result import Origin, Paths, Result, changes_since, workspace_origin
 from neurogloss.comparison.revisions import History, Revision
 from neurogloss.errors import UserError
-from neurogloss.tracking.content import cut
+from neurogloss.tracking.content import truncated
 from neurogloss.tracking.store import Store, keyed_runs, opened
 from neurogloss.tracking.tags import COMPLETE, LOCK_KEY, MISSING
 
@@ -35,9 +35,9 @@ class Found:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Where it is to be found."""
+        """Where it is found."""
         names = [name for revision in self.revisions for name in revision.experiments]
-        tags = {EXPERIMENTS: cut(", ".join(names)), COMMITS: cut(", ".join(revision.commit for revision in self.revisions))}
+        tags = {EXPERIMENTS: truncated(", ".join(names)), COMMITS: truncated(", ".join(revision.commit for revision in self.revisions))}
         return {name: value for name, value in tags.items() if value}
 
 
@@ -48,13 +48,13 @@ class Synced:
     results: int
     made: int
     unfinished: int
-    """Commits whose dvc.lock is of a pipeline that had not run to its end."""
+    """Commits whose dvc.lock is of a pipeline that had not finished."""
     without_data: int
-    """Runs made without files that are neither in the cache nor in git."""
+    """Runs created without files that are neither in the cache nor in git."""
 
 
 def sync(store: Store, history: History, paths: Paths) -> Synced:
-    """Make the run of every distinct result of all commits and experiments that has none."""
+    """Create a run for every distinct result of all commits and experiments that has none."""
     found, unfinished = distinct(history, paths)
     runs = existing(store)
     made = without_data = 0
@@ -99,7 +99,7 @@ def existing(store: Store) -> dict[str, "Run"]:
 
 
 def add_tags(store: Store, run: "Run", result: Found) -> None:
-    """Say on a run where its result is to be found by now."""
+    """Update a run's tags with where its result is found by now."""
     tags = {name: value for name, value in result.tags.items() if run.data.tags.get(name) != value}
     if tags:
         with opened(store) as (client, _):
@@ -108,7 +108,7 @@ def add_tags(store: Store, run: "Run", result: Found) -> None:
 
 
 def make(store: Store, history: History, found: Found, paths: Paths, folder: Path) -> tuple[bool, list[str]]:
-    """Make one run out of the cache and git; whether it is new, and what it lacks."""
+    """Create one run from the cache and git; whether it is new, and what it lacks."""
     from neurogloss.tracking.writing import ensure_run
 
     first = found.revisions[0] if found.revisions else None

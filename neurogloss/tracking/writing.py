@@ -1,4 +1,4 @@
-"""Writing one run, so that it is there once and whole or not at all."""
+"""Writing one run, so that it exists once and complete, or not at all."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import PromptVersion
 
 PROMPT_LIMIT = 100_000
-"""Characters that the registry takes; longer texts are in the run's files only."""
+"""Characters that the registry accepts; longer texts are in the run's files only."""
 USAGE = (("explain", "explain", "explain"), ("refine", "refine", "simulate"), ("simulate", "simulate", "simulate"))
 """Report of what was paid, the stage that wrote it, and the section that names its model. `refine` picks the best of several."""
 BATCH = {"metrics": 1000, "params": 100, "tags": 100}
-"""So many the tracking server takes at once."""
+"""Most that the tracking server accepts in one call."""
 
 
 def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: bool) -> tuple[str, bool]:
-    """The id of the result's run, and whether it was made now.
+    """The id of the result's run, and whether it was created now.
 
-    Runs of this result that were cut short are deleted, and with `alone` (nobody else writes to the store) all that were.
-    A run that lacked files is made again when they are at hand.
+    Interrupted runs of this result are deleted, and with `alone` (nobody else writes to the store) all interrupted runs.
+    A run that lacked files is replaced once they are available.
     """
     kept = None
     for run in keyed_runs(client, experiment, None if alone else result.lock.key):
@@ -48,7 +48,7 @@ def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: b
 
 
 def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
-    """Write the run of a result; the tag that makes it count comes last."""
+    """Write the run of a result; the tag that marks it complete comes last."""
     start = result.origin.time_ms or int(time.time() * 1000)
     run = client.create_run(experiment, start_time=start, tags=run_tags(result), run_name=run_name(result))
     run_id = str(run.info.run_id)
@@ -58,7 +58,7 @@ def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
         if version is not None:
             client.link_prompt_version_to_run(run_id, version)
     log_recordings(client, run_id, result)
-    if result.origin.time_ms is None:  # Made just now, so the reports may be about it.
+    if result.origin.time_ms is None:  # Created just now, so the reports may be about it.
         log_usage(client, experiment, run_id, result)
     log_files(client, run_id, result)
     client.set_terminated(run_id, "FINISHED", end_time=result.origin.time_ms)
@@ -67,7 +67,7 @@ def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
 
 
 def log_values(client: "MlflowClient", run_id: str, result: Result, versions: list["PromptVersion | None"], start: int) -> None:
-    """Params, numbers and curves in as few calls as the server's limits allow."""
+    """Params, metrics and curves in as few calls as the server's limits allow."""
     from mlflow.entities import Metric, Param, RunTag
 
     params = run_params(result.lock)
@@ -87,7 +87,7 @@ def log_values(client: "MlflowClient", run_id: str, result: Result, versions: li
 
 
 def register(client: "MlflowClient", prompt: Prompt) -> "PromptVersion | None":
-    """The registry's version of exactly this text, made where there is none; None for a text that is too long for it."""
+    """The registry's version of exactly this text, created if there is none; None for a text that is too long for it."""
     from mlflow.exceptions import MlflowException
 
     if len(prompt.text) > PROMPT_LIMIT:
@@ -105,7 +105,7 @@ def register(client: "MlflowClient", prompt: Prompt) -> "PromptVersion | None":
 
 
 def log_recordings(client: "MlflowClient", run_id: str, result: Result) -> None:
-    """Name the recordings as the run's dataset; DVC's MD5 is the digest, so nothing is read."""
+    """Log the recordings as the run's dataset; DVC's MD5 is the digest, so no file is read."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     md5 = result.lock.outs.get(result.paths.recordings)
