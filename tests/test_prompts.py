@@ -162,7 +162,7 @@ def written(tokens: list[str], levels: list[int]) -> str:
     return "|".join(token.translate(escapes) + (f"^{level}" if level else "") for token, level in zip(tokens, levels, strict=True))
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\\|^n1"), min_size=1)
+texts = st.text("\\|^n1\n ", min_size=1) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 @given(st.lists(st.tuples(texts, st.integers(0, 10)), min_size=1))
