@@ -29,7 +29,7 @@ from neurogloss.config.prompts import AllAtOncePrompt
 from neurogloss.corpus.documents import read_documents
 from neurogloss.llm.local.provider import Local
 from neurogloss.llm.request import Reply, Request, TokenLogprobs
-from neurogloss.simulators.all_at_once import opening_of, question, read
+from neurogloss.simulators.all_at_once import Coverage, opening_of, question, read
 from neurogloss.subject.device import device
 from neurogloss.subject.model import load_model
 from neurogloss.subject.sources import resolve
@@ -58,7 +58,7 @@ def main() -> None:
     ]
 
     def levels(replies: list[Reply]) -> np.ndarray:
-        found = [read(reply, request, prompt, TOKENS) for reply, request in zip(replies, requests, strict=True)]
+        found = [read(reply, request, prompt, TOKENS, Coverage()) for reply, request in zip(replies, requests, strict=True)]
         assert not any(isinstance(one, Status) for one in found), found
         return np.stack(found)
 

@@ -68,7 +68,7 @@ def test_a_faulty_prompt_is_refused_with_its_place(place: tuple[str, ...], value
 
 def test_every_faulty_prompt_is_named_at_once(tmp_path: Path) -> None:
     path = changed(tmp_path, "prompts", "explain", "pairs", "question", value="{x}")
-    text = path.read_text(encoding="utf-8").replace("mark_from: 3", "mark_from: 30")
+    text = path.read_text(encoding="utf-8").replace("mark_from: 3", "mark_from: 30", 1)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="2 problem"):
         load_params(path)

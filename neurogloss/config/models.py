@@ -29,6 +29,8 @@ class ModelEntry(Section):
 
     The key itself is never in a file.
     """
+    logprobs: PositiveInt | None = None
+    """Alternatives that the endpoint lists for each token (absent: 20). More, as vLLM lists with --max-logprobs, make levels exact."""
 
 
 class ModelParams(ModelEntry, EndpointParams):

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import Field, ValidationError
 
+from neurogloss.config.choice import AUTO
 from neurogloss.config.corpus import CorpusParams
 from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.explain import ExplainParams
@@ -87,6 +88,13 @@ def unknown_names(params: Params) -> list[str]:
             close = difflib.get_close_matches(name, there, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(there) or 'none'}"
             problems.append(f"{key}: there is no {name!r} under {place}; {hint}")
+    if params.simulate.method in params.prompts.simulate and params.prompts.simulate[params.simulate.method].layout == "auto":
+        there = {name: prompt.layout for name, prompt in params.prompts.simulate.items()}
+        problems += [
+            f"simulate.method: {params.simulate.method} needs prompts.simulate.{name} of layout {name}; restore it, or name another method"
+            for name in AUTO
+            if there.get(name) != name
+        ]
     lost = [name for name in params.endpoints if name not in params.models]
     return problems + [f"endpoints.{name}: there is no model {name!r}; there are: {', '.join(params.models)}" for name in lost]
 

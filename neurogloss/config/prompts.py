@@ -149,13 +149,29 @@ class PairsPrompt(ExplainPrompt):
     """Only where less than this share of the neuron's levels is above zero."""
 
 
-class HighlightPrompt(ExplainPrompt):
-    """Excerpts as running text in which the firing tokens are marked."""
+class MarkedPrompt(ExplainPrompt):
+    """Running text in which the firing tokens are marked."""
 
-    layout: Literal["highlight"]
     mark: Annotated[str, template("token", optional=("level",))]
     mark_from: Annotated[int, Field(ge=1, le=10)]
     """The lowest level that is marked."""
+
+
+class HighlightPrompt(MarkedPrompt):
+    """Whole excerpts."""
+
+    layout: Literal["highlight"]
+
+
+class PiecesPrompt(MarkedPrompt):
+    """Short pieces of text around the neuron's strongest tokens, the strongest first."""
+
+    layout: Literal["pieces"]
+    pieces: PositiveInt
+    """At most; a neuron with fewer tokens at `mark_from` or above has fewer."""
+    before: NonNegativeInt
+    """Tokens shown before a strongest token, as far as the excerpt has them."""
+    after: NonNegativeInt
 
 
 class TokensPrompt(ExplainPrompt):
@@ -182,6 +198,12 @@ class Vocabulary(Section):
     layout: Literal["vocabulary"]
 
 
+class Auto(Section):
+    """What fits the explainer (`neurogloss.config.choice`), asked of the explainer's model."""
+
+    layout: Literal["auto"]
+
+
 class ListPrompt(Section):
     """The beginning of a list; what may follow is read token by token."""
 
@@ -194,15 +216,20 @@ class ListPrompt(Section):
 class SimulatePrompt(Section):
     """What the prompts for levels have in common."""
 
-    highest: Literal[9, 10]
-    """The highest level written: with 9, levels 9 and 10 are one, every level is one digit and so one token for every model."""
-    alternatives: NonNegativeInt
-    """Log-probabilities asked for at each level."""
     system: str
     examples: Examples
 
 
-class AllAtOncePrompt(SimulatePrompt):
+class EveryLevelPrompt(SimulatePrompt):
+    """What the prompts have in common in which every token has its level."""
+
+    highest: Literal[9, 10]
+    """The highest level written: with 9, levels 9 and 10 are one, every level is one digit and so one token for every model."""
+    alternatives: NonNegativeInt
+    """Log-probabilities asked for at each level."""
+
+
+class AllAtOncePrompt(EveryLevelPrompt):
     """Bills et al. 2023: every level of the excerpt asked about is unknown, and what could stand there instead is read."""
 
     layout: Literal["all_at_once"]
@@ -211,7 +238,7 @@ class AllAtOncePrompt(SimulatePrompt):
     excerpt: Annotated[str, template("lines")]
 
 
-class GeneratedPrompt(SimulatePrompt):
+class GeneratedPrompt(EveryLevelPrompt):
     """A chat model repeats the tokens, each with its level."""
 
     layout: Literal["generated"]
@@ -224,7 +251,22 @@ class GeneratedPrompt(SimulatePrompt):
     """At most so many excerpts of an example are shown, each answered in one turn."""
 
 
-class OneAtATimePrompt(SimulatePrompt):
+class CompactPrompt(SimulatePrompt):
+    """A chat model names the numbers of the tokens above zero, each with its level from 1 to 10."""
+
+    layout: Literal["compact"]
+    excerpts_per_question: PositiveInt = 1
+    """Of one neuron; with more than one `several` and `heading` say how to answer."""
+    max_tokens: PositiveInt
+    tries: Literal[1, 2]
+    """With 2 an answer that cannot be read is asked for once more."""
+    several: str
+    """Follows `system` where a question holds several excerpts."""
+    heading: Annotated[str, template("number")]
+    question: Annotated[str, template("explanation", "excerpts")]
+
+
+class OneAtATimePrompt(EveryLevelPrompt):
     """The level of one token, given the text up to it. In the form `completion` a tab stands between question and level."""
 
     layout: Literal["one_at_a_time"]
@@ -232,8 +274,8 @@ class OneAtATimePrompt(SimulatePrompt):
     question: Annotated[str, template("explanation", "text", "token", optional=("number",))]
 
 
-AnyExplainPrompt = PairsPrompt | HighlightPrompt | TokensPrompt
-AnySimulatePrompt = AllAtOncePrompt | GeneratedPrompt | OneAtATimePrompt
+AnyExplainPrompt = PairsPrompt | HighlightPrompt | PiecesPrompt | TokensPrompt
+AnySimulatePrompt = AllAtOncePrompt | CompactPrompt | GeneratedPrompt | OneAtATimePrompt
 
 
 class ClassifyExample(Section):
@@ -278,7 +320,7 @@ class Prompts(Section):
     """What several prompts show; they take it by its YAML anchor, so that a prompt depends on no example but its own."""
     explain: dict[str, Annotated[AnyExplainPrompt | Concepts | TokenList, Field(discriminator="layout")]]
     """`explain.method` chooses."""
-    simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary, Field(discriminator="layout")]]
+    simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary | Auto, Field(discriminator="layout")]]
     """`simulate.method` chooses."""
     vocabulary: dict[str, ListPrompt]
     """`vocabulary.prompt` chooses."""

@@ -1,6 +1,9 @@
 """How the excerpts of a neuron are laid out for an explainer."""
 
-from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, HighlightPrompt, PairsPrompt, fill
+import numpy as np
+from jaxtyping import Float
+
+from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, MarkedPrompt, PairsPrompt, PiecesPrompt, fill
 from neurogloss.llm.escape import shown
 
 
@@ -13,7 +16,7 @@ def pair_lines(pieces: list[bytes], levels: list[int]) -> str:
     return "\n".join(f"{shown(piece)}\t{level}" for piece, level in zip(pieces, levels, strict=True))
 
 
-def highlighted(found: Excerpt, prompt: HighlightPrompt) -> str:
+def highlighted(found: Excerpt, prompt: MarkedPrompt) -> str:
     """Running text with the firing tokens marked. Characters of the mark that the text itself holds get a backslash."""
     opening, _, rest = prompt.mark.partition("{token}")
     special = {*opening, *rest[:1]} - {"{", "}"}
@@ -43,11 +46,30 @@ def shifted(found: Excerpt) -> Excerpt:
     return Excerpt(found.pieces[1:], found.levels[:-1])
 
 
+def cut_pieces(excerpts: list[Excerpt], strengths: Float[np.ndarray, "excerpt token"], prompt: PiecesPrompt) -> list[Excerpt]:
+    """Pieces of text around the strongest tokens, the strongest first, no text twice; none where no token reaches `mark_from`.
+
+    A token that stands in an earlier piece gets none of its own, so an excerpt gives several only where it fires in places far apart.
+    """
+    pieces: list[Excerpt] = []
+    covered = np.array([one.levels for one in excerpts]) < prompt.mark_from
+    for place in np.argsort(-strengths, axis=None, kind="stable").tolist():
+        number, token = divmod(place, strengths.shape[1])
+        if covered[number, token] or len(pieces) == prompt.pieces:
+            continue
+        part = slice(max(0, token - prompt.before), token + prompt.after + 1)
+        covered[number, part] = True
+        text = excerpts[number].pieces[part]
+        if all(text != piece.pieces for piece in pieces):
+            pieces.append(Excerpt(text, excerpts[number].levels[part]))
+    return pieces
+
+
 def block(found: list[Excerpt], prompt: AnyExplainPrompt) -> str:
     """All excerpts of a neuron."""
     if isinstance(prompt, PairsPrompt):
         texts = [pair_lines(*one) for one in found]
-    elif isinstance(prompt, HighlightPrompt):
+    elif isinstance(prompt, MarkedPrompt):
         texts = [highlighted(one, prompt) for one in found]
     else:
         texts = [quoted(one) for one in found]

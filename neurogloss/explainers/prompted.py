@@ -11,9 +11,9 @@ from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
 from neurogloss.config.explain import ExplainParams, TokenListParams
 from neurogloss.config.models import ModelParams
-from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, TokensPrompt, excerpt
+from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, PiecesPrompt, TokensPrompt, excerpt
 from neurogloss.explainers.answers import read_answer
-from neurogloss.explainers.layouts import answer, question
+from neurogloss.explainers.layouts import answer, cut_pieces, question
 from neurogloss.explainers.token_list import strongest_tokens
 from neurogloss.llm.request import Client, Message, Request, model_id
 from neurogloss.measures.levels import levels
@@ -135,15 +135,17 @@ def heads(prompt: AnyExplainPrompt) -> list[list[Message]]:
 
 
 def shown_of(recordings: Recordings, row: int, params: TokenListParams, prompt: AnyExplainPrompt) -> list[Excerpt]:
-    """What is shown of a neuron: its explain excerpts, the strongest first, or for the layout `tokens` one list of tokens."""
+    """What is shown of a neuron: its explain excerpts or pieces of them, the strongest first, or for `tokens` one list of tokens."""
     if np.isnan(recordings.peaks[row]):
         raise ValueError(f"row {row} is a silent neuron")
     if isinstance(prompt, TokensPrompt):
         return token_table(recordings, row, params)
     slots = recordings.slots.where(Split.EXPLAIN)
-    scaled = levels(recordings.activations[row, slots], float(recordings.peaks[row]))
+    activations = recordings.activations[row, slots]
+    scaled = levels(activations, float(recordings.peaks[row]))
     tokens = recordings.tokens(row, slots)
-    return [Excerpt([recordings.vocabulary[t] for t in ids], values.tolist()) for ids, values in zip(tokens, scaled, strict=True)]
+    found = [Excerpt([recordings.vocabulary[t] for t in ids], values.tolist()) for ids, values in zip(tokens, scaled, strict=True)]
+    return cut_pieces(found, np.asarray(activations, np.float32), prompt) if isinstance(prompt, PiecesPrompt) else found
 
 
 def token_table(recordings: Recordings, row: int, params: TokenListParams) -> list[Excerpt]:

@@ -22,8 +22,8 @@ from neurogloss.errors import UserError
 from neurogloss.llm.request import Answer, PaidError, Reply, TokenLogprobs, Usage
 
 VERSION = 1
-CHUNK = 500
-"""Keys in one SELECT; SQLite's oldest limit is 999."""
+CHUNK = 100
+"""Keys in one SELECT: a reply with a thousand alternatives for each token takes a megabyte."""
 TABLES = """
 CREATE TABLE replies (key TEXT PRIMARY KEY, model TEXT NOT NULL, status TEXT NOT NULL, reply TEXT NOT NULL, prompt INTEGER NOT NULL,
     cached_prompt INTEGER NOT NULL, completion INTEGER NOT NULL, cost_usd REAL NOT NULL, seconds REAL NOT NULL);
@@ -87,13 +87,16 @@ class Cache:
 
     def find(self, keys: Iterable[str]) -> dict[str, CachedReply]:
         """The kept answers among these keys."""
-        wanted, found = list(dict.fromkeys(keys)), {}
+        return dict(self.each(keys))
+
+    def each(self, keys: Iterable[str]) -> Iterator[tuple[str, CachedReply]]:
+        """The same, one after the other."""
+        wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
             marks = ",".join("?" * len(chunk))
             for key, *row in self.run(f"SELECT key, {COLUMNS} FROM replies WHERE key IN ({marks})", chunk):
-                found[key] = from_row(row)
-        return found
+                yield key, from_row(row)
 
     def keep(self, key: str, kept: CachedReply, replace: bool = False) -> bool:
         """Store an answer; False where the key has one already (which stays, unless `replace`)."""
@@ -163,12 +166,17 @@ def to_row(kept: CachedReply) -> tuple[Any, ...]:
     if isinstance(answer, Reply):
         status, value = "ok", {"text": answer.text, "finish_reason": answer.finish_reason}
         if answer.tokens:
-            value["tokens"] = [[token.token, token.alternatives] for token in answer.tokens]  # type: ignore[assignment]  # JSON
+            value["tokens"] = [to_list(token) for token in answer.tokens]  # type: ignore[assignment]  # JSON
     else:
         status, value = answer.status, {"message": str(answer), "text": answer.text}
     # Escaped: half characters are no UTF-8, and SQLite would refuse them.
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return kept.model, status, text, usage.prompt, usage.cached_prompt, usage.completion, kept.cost_usd, kept.seconds
+
+
+def to_list(token: TokenLogprobs) -> list[Any]:
+    """A token's fields; the last is left out where it is not known."""
+    return [token.token, token.alternatives] if token.least is None else [token.token, token.alternatives, token.least]
 
 
 def from_row(row: list[Any]) -> CachedReply:
@@ -177,7 +185,7 @@ def from_row(row: list[Any]) -> CachedReply:
     usage, value = Usage(prompt, cached_prompt, completion), json.loads(text)
     answer: Reply | PaidError
     if status == "ok":
-        tokens = tuple(TokenLogprobs(token, alternatives) for token, alternatives in value.get("tokens", ()))
+        tokens = tuple(TokenLogprobs(*token) for token in value.get("tokens", ()))
         answer = Reply(value["text"], value["finish_reason"], tokens, usage)
     else:
         answer = PaidError(status, value["message"], usage, value["text"])

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Never, Protocol
 
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache, CachedReply, cache_file
 from neurogloss.llm.leases import Leases
+from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
 from neurogloss.llm.openai.driver import Arrived
 from neurogloss.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
@@ -135,8 +137,9 @@ class CachedClient:
         """`ask`, one thread at a time: a request that another thread has in flight is found answered."""
         began = time.monotonic()
         keys = [request.key for request in requests]
-        known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(keys).items()}
-        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        by_key = dict(zip(keys, requests, strict=True))
+        known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(by_key).items()}
+        missing = {key: request for key, request in by_key.items() if key not in known}
         asked: set[str] = set()
         try:
             with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, mininterval=0.5, leave=False) as bar:
@@ -146,14 +149,15 @@ class CachedClient:
             self.tally.seconds += time.monotonic() - began
         return [known[key] for key in keys]
 
-    def recalled(self, keys: list[str]) -> dict[str, CachedReply]:
-        """What the cache knows, counted as hits."""
-        found = {} if self.refresh else self.cache.find(keys)
-        saved = sum(kept.cost_usd for kept in found.values())
+    def recalled(self, requests: dict[str, Request]) -> dict[str, CachedReply]:
+        """What the cache knows by key, counted as hits."""
+        kept = () if self.refresh else self.cache.each(requests)
+        found = {key: replace(one, answer=levels_only(requests[key], one.answer)) for key, one in kept}
+        saved = sum(one.cost_usd for one in found.values())
         self.cache.count_hits(self.name, len(found), saved)
         self.tally.saved_usd += saved
-        for kept in found.values():
-            self.tally.saved = total(self.tally.saved, kept.answer.usage)
+        for one in found.values():
+            self.tally.saved = total(self.tally.saved, one.answer.usage)
         return found
 
     def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
@@ -179,7 +183,7 @@ class CachedClient:
 
     def take_up(self, left: dict[str, Request], known: dict[str, Answer], bar: "tqdm[Never]") -> None:
         """Move what the cache knows by now."""
-        for key, kept in self.recalled(list(left)).items():
+        for key, kept in self.recalled(left).items():
             known[key] = kept.answer
             del left[key]
             bar.update()
@@ -189,6 +193,7 @@ class CachedClient:
         keys = list(requests)
 
         def arrived(index: int, answer: Answer, seconds: float) -> None:
+            answer = levels_only(requests[keys[index]], answer)
             known[keys[index]] = answer
             usd = self.paid(used(answer), self.price_share)
             if isinstance(answer, Reply | PaidError):

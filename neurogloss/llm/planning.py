@@ -11,6 +11,7 @@ from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
 from neurogloss.config.models import ModelParams
 from neurogloss.llm.cache import Cache
+from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
 from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
 from neurogloss.llm.tokens import TokenCounter, counter
@@ -72,12 +73,14 @@ class PlanningClient:
     def ask(self, requests: list[Request], title: str) -> list[Answer]:
         """Count, and answer as far as the cache goes."""
         keys = [request.key for request in requests]
-        known = {} if environment.flag("REFRESH") else self.cache.find(keys)
+        by_key = dict(zip(keys, requests, strict=True))
+        kept = () if environment.flag("REFRESH") else self.cache.each(keys)
+        known = {key: levels_only(by_key[key], one.answer) for key, one in kept}
         for key, request in tqdm(zip(keys, requests, strict=True), "counting", len(keys), unit="request", delay=2, leave=False):
             if key not in self.seen:
                 self.seen.add(key)
                 self.add(request, key in known)
-        return [known[key].answer if key in known else self.placeholder() for key in keys]
+        return [known[key] if key in known else self.placeholder() for key in keys]
 
     def add(self, request: Request, cached: bool) -> None:
         """Count one request."""

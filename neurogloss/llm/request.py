@@ -39,7 +39,10 @@ class Request:
     top_logprobs: int = 0
     """So many alternatives per generated token (chat), or per echoed position."""
     echo: str = ""
-    """Report the alternatives wherever this text occurs in the prompt after `echo_from`: what could stand instead of its first token."""
+    """Report the alternatives wherever this text occurs in the prompt after `echo_from`: what could stand instead of its first token.
+
+    Of them the client keeps the levels 0 to 10 (`neurogloss.llm.logprobs`).
+    """
     echo_from: int = 0
     """Character offset in `prompt` from which `echo` counts."""
     json_schema: str = ""
@@ -63,6 +66,8 @@ class TokenLogprobs:
     token: str
     alternatives: dict[str, float]
     """Text of the alternative -> natural log of its probability."""
+    least: float | None = None
+    """No text that was not among the alternatives has a larger one; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ show levels 9 and 10 alike, and what is read is stretched to 0..10. With `highes
 and the run stops where that is not one token.
 """
 
+import logging
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Int
 
@@ -15,10 +18,16 @@ from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import AllAtOncePrompt, Example, fill
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.escape import shown
-from neurogloss.llm.request import Client, Reply, Request, model_id
+from neurogloss.llm.logprobs import alternatives_for, levels_of
+from neurogloss.llm.request import Client, Reply, Request, TokenLogprobs, model_id
 from neurogloss.simulators.asking import Asked, ask_excerpts
-from neurogloss.simulators.reading import example, expected_level, one_line
+from neurogloss.simulators.reading import example, expected_level, one_line, possible_error
 from neurogloss.simulators.result import SimulatedLevels
+
+logger = logging.getLogger(__name__)
+
+NOTEWORTHY = 0.1
+"""How far off a level may be before it is said, on the scale 0..10."""
 
 
 def simulate(  # the interface of all simulators
@@ -31,14 +40,51 @@ def simulate(  # the interface of all simulators
     model: ModelParams,
 ) -> SimulatedLevels:
     """The expected level of each token of these excerpts of these neurons; `texts` are their explanations."""
+    prompt = prompt.model_copy(update={"alternatives": alternatives_for(model, prompt.alternatives)})
     check_spelling(client, prompt, model)
-    opening = opening_of(prompt)
+    opening, coverage = opening_of(prompt), Coverage()
 
-    def asked(text: str, pieces: list[bytes]) -> Asked:
+    def asked(text: str, excerpts: list[list[bytes]]) -> Asked:
+        (pieces,) = excerpts
         request = question(opening, text, pieces, prompt, model)
-        return Asked([request], lambda replies: read(replies[0], request, prompt, len(pieces)))
+        return Asked([request], lambda replies: [read(replies[0], request, prompt, len(pieces), coverage)])
 
-    return ask_excerpts(recordings, rows, slots, texts, client, asked)
+    result = ask_excerpts(recordings, rows, slots, texts, client, asked)
+    if coverage.unlisted or coverage.worst >= NOTEWORTHY:
+        logger.warning("%s", coverage.described(prompt.alternatives, model))
+    return result
+
+
+@dataclass
+class Coverage:
+    """How many levels are read from alternatives that lack some levels, and how far off that may put them."""
+
+    places: int = 0
+    unlisted: int = 0
+    """No level at all is listed: the excerpt is unparsable."""
+    bounded: int = 0
+    """Some are, and the likelihood of the others is bounded by the least likely alternative."""
+    error: float = 0.0
+    """Sum over the bounded places of how far off the level may be, on the scale 0..10."""
+    worst: float = 0.0
+
+    def add(self, spot: TokenLogprobs, level: float | None, highest: int) -> None:
+        """Count one place."""
+        self.places += 1
+        self.unlisted += level is None
+        least = levels_of(spot).least
+        error = 0.0 if level is None or least is None else possible_error(spot.alternatives, least, highest)
+        self.bounded += error > 0
+        self.error += error
+        self.worst = max(self.worst, error)
+
+    def described(self, alternatives: int, model: ModelParams) -> str:
+        """What to know about it, and which setting changes it."""
+        lists = f"{model.name} lists {alternatives} alternatives a token: of {self.places:,} levels"
+        off = f"may be off by {self.error / max(1, self.bounded):.2f} on average and {self.worst:.1f} at most"
+        found = f"{self.unlisted:,} are not among them (unparsable), {self.bounded:,} {off}"
+        setting = "models.*.logprobs (vLLM: --max-logprobs)" if model.provider == "openai" else "alternatives of the prompt"
+        return f"{lists} {found}; raise {setting} to make them exact"
 
 
 def opening_of(prompt: AllAtOncePrompt) -> str:
@@ -73,8 +119,11 @@ def question(opening: str, text: str, pieces: list[bytes], prompt: AllAtOnceProm
     )
 
 
-def read(reply: Reply | ProviderError, request: Request, prompt: AllAtOncePrompt, tokens: int) -> np.ndarray | Status:
-    """Levels (token), or why there are none. Only what stands after a tab is a level: a token may read `unknown` itself."""
+def read(reply: Reply | ProviderError, request: Request, prompt: AllAtOncePrompt, tokens: int, coverage: Coverage) -> np.ndarray | Status:
+    """Levels (token), or why there are none. Only what stands after a tab is a level: a token may read `unknown` itself.
+
+    Where some levels are not among the alternatives the others are read, and `coverage` counts.
+    """
     if isinstance(reply, ProviderError):
         return Status(reply.status)
     places, start = [], request.echo_from
@@ -85,6 +134,8 @@ def read(reply: Reply | ProviderError, request: Request, prompt: AllAtOncePrompt
         return Status.UNPARSABLE
     spots = [spot for place, spot in zip(places, reply.tokens, strict=True) if request.prompt[place - 1] == "\t"]
     levels = [expected_level(spot.alternatives, prompt.highest) for spot in spots]
+    for spot, level in zip(spots, levels, strict=True):
+        coverage.add(spot, level, prompt.highest)
     known = [level for level in levels if level is not None]
     return np.array(known) if len(known) == len(levels) == tokens else Status.UNPARSABLE
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -15,16 +16,18 @@ from neurogloss.simulators.result import SimulatedLevels, blank, put
 
 AT_ONCE = 4096
 """Requests held in memory, about."""
+Found = np.ndarray | Status
+"""The levels (token) of an excerpt, or why there are none."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked about one excerpt, and how the answers become levels (token) or the reason why not."""
+    """What is asked about some excerpts, and how the answers become what is found of each, in their order."""
 
     requests: list[Request]
-    read: Callable[[list[Reply | ProviderError]], np.ndarray | Status]
-    again: Callable[[Status], list[Request]] = lambda status: []
-    """The requests of a second try, or none."""
+    read: Callable[[list[Reply | ProviderError]], list[Found]]
+    again: Callable[[list[Found]], list[Request]] = lambda found: []
+    """The requests of a second try, or none; it counts for the excerpts that the first one failed."""
 
 
 def ask_excerpts(
@@ -33,43 +36,59 @@ def ask_excerpts(
     slots: Int[np.ndarray, " place"],
     texts: list[str | None],
     client: Client,
-    asked: Callable[[str, list[bytes]], Asked],
+    asked: Callable[[str, list[list[bytes]]], Asked],
+    together: int = 1,
 ) -> SimulatedLevels:
-    """Levels of every excerpt of the neurons that have an explanation. `asked` gets the explanation and the bytes of the tokens."""
+    """Levels of every excerpt of the neurons that have an explanation.
+
+    `asked` gets the explanation and, of at most `together` excerpts, the bytes of the tokens.
+    """
     if len(rows) != len(texts):
         raise ValueError(f"{len(rows)} neurons but {len(texts)} explanations")
     result = blank(len(rows), len(slots), recordings.corpus.shape[1], Status.NO_EXPLANATION)
-    pending: list[tuple[int, int, Asked]] = []
+    pending: list[Pending] = []
     for neuron, (row, text) in enumerate(tqdm(list(zip(rows, texts, strict=True)), "simulating", unit="neuron", delay=5)):
         if text is None:
             continue
-        for place, tokens in enumerate(recordings.tokens(int(row), slots)):
-            pending.append((neuron, place, asked(text, [recordings.vocabulary[token] for token in tokens])))
-        if sum(len(one.requests) for _, _, one in pending) >= AT_ONCE:
+        excerpts = [[recordings.vocabulary[token] for token in tokens] for tokens in recordings.tokens(int(row), slots)]
+        for start in range(0, len(excerpts), together):
+            part = excerpts[start : start + together]
+            pending.append(Pending(neuron, range(start, start + len(part)), asked(text, part)))
+        if sum(len(one.asked.requests) for one in pending) >= AT_ONCE:
             answer(pending, client, result)
             pending = []
     answer(pending, client, result)
     return result
 
 
-def answer(pending: list[tuple[int, int, Asked]], client: Client, result: SimulatedLevels) -> None:
+def worth_another(found: list[Found]) -> bool:
+    """Whether a second try may mend what the first one failed; a refusal would be repeated."""
+    return any(one in (Status.UNPARSABLE, Status.CUT_OFF) for one in found if isinstance(one, Status))
+
+
+class Pending(NamedTuple):
+    """Excerpts of a neuron with what is asked about them."""
+
+    neuron: int
+    places: range
+    asked: Asked
+
+
+def answer(pending: list[Pending], client: Client, result: SimulatedLevels) -> None:
     """Ask, ask once more where that is allowed, and put the levels in their places."""
-    found = read(client, [(one.requests, one) for _, _, one in pending], "simulating")
-    second = [
-        (index, requests)
-        for index, (levels, (_, _, one)) in enumerate(zip(found, pending, strict=True))
-        if isinstance(levels, Status) and (requests := one.again(levels))
-    ]
+    found = read(client, [(one.asked.requests, one.asked) for one in pending], "simulating")
+    second = [(index, requests) for index, one in enumerate(pending) if (requests := one.asked.again(found[index]))]
     if second:
-        tried = read(client, [(requests, pending[index][2]) for index, requests in second], "asking again")
-        for (index, _), levels in zip(second, tried, strict=True):
-            found[index] = levels
-    for (neuron, place, _), levels in zip(pending, found, strict=True):
-        put(result, neuron, place, levels)
+        tried = read(client, [(requests, pending[index].asked) for index, requests in second], "asking again")
+        for (index, _), later in zip(second, tried, strict=True):
+            found[index] = [after if isinstance(before, Status) else before for before, after in zip(found[index], later, strict=True)]
+    for one, levels in zip(pending, found, strict=True):
+        for place, level in zip(one.places, levels, strict=True):
+            put(result, one.neuron, place, level)
 
 
-def read(client: Client, questions: list[tuple[list[Request], Asked]], title: str) -> list[np.ndarray | Status]:
-    """Ask everything in one go; the levels of each excerpt."""
+def read(client: Client, questions: list[tuple[list[Request], Asked]], title: str) -> list[list[Found]]:
+    """Ask everything in one go; what is found of the excerpts of each question."""
     flat = [request for requests, _ in questions for request in requests]
     replies = iter(client.ask(flat, title) if flat else [])
     return [one.read([next(replies) for _ in requests]) for requests, one in questions]

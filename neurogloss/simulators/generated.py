@@ -18,16 +18,16 @@ from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import GeneratedPrompt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
+from neurogloss.llm.logprobs import alternatives_for
 from neurogloss.llm.refusals import refused
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
-from neurogloss.simulators.asking import Asked, ask_excerpts
+from neurogloss.simulators.asking import Asked, Found, ask_excerpts, worth_another
 from neurogloss.simulators.reading import example, expected_level, one_line, scaled
 from neurogloss.simulators.result import SimulatedLevels
 
 LEVEL = re.compile(r"[ \t]*\t[ \t]*(\d{1,2})\s*$| +(\d{1,2})\s*$")
 """What follows a token on its line: a tab, or blanks where the model writes no tabs, and the level."""
 JSON_LEVEL = re.compile(r'"level"\s*:\s*(\d{1,2})(?![\d.])')
-AGAIN = (Status.UNPARSABLE, Status.CUT_OFF)
 
 
 def simulate(  # the interface of all simulators
@@ -41,10 +41,11 @@ def simulate(  # the interface of all simulators
 ) -> SimulatedLevels:
     """The level of each token of these excerpts of these neurons; `texts` are their explanations."""
     opening = opening_of(prompt)
-    alternatives = prompt.alternatives if prompt.alternatives and client.offers("top_logprobs") else 0
+    alternatives = alternatives_for(model, prompt.alternatives) if prompt.alternatives and client.offers("top_logprobs") else 0
     follows_schema = prompt.answer == "json" and client.offers("json_schema")
 
-    def asked(text: str, pieces: list[bytes]) -> Asked:
+    def asked(text: str, excerpts: list[list[bytes]]) -> Asked:
+        (pieces,) = excerpts
         tokens = [shown(piece) for piece in pieces]
         request = Request(
             provider=model.provider,
@@ -55,10 +56,10 @@ def simulate(  # the interface of all simulators
             json_schema=schema(prompt.highest) if follows_schema else "",
         )
 
-        def again(status: Status) -> list[Request]:
-            return [replace(request, sample=1)] if prompt.tries > 1 and status in AGAIN else []
+        def again(found: list[Found]) -> list[Request]:
+            return [replace(request, sample=1)] if prompt.tries > 1 and worth_another(found) else []
 
-        return Asked([request], lambda replies: read(replies[0], tokens, prompt), again)
+        return Asked([request], lambda replies: [read(replies[0], tokens, prompt)], again)
 
     return ask_excerpts(recordings, rows, slots, texts, client, asked)
 

@@ -13,6 +13,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import OneAtATimePrompt, excerpt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
+from neurogloss.llm.logprobs import alternatives_for
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
 from neurogloss.simulators.asking import Asked, ask_excerpts
 from neurogloss.simulators.reading import capped, expected_level, one_line, scaled
@@ -30,9 +31,10 @@ def simulate(  # the interface of all simulators
 ) -> SimulatedLevels:
     """The expected level of each token of these excerpts of these neurons; `texts` are their explanations."""
     opening = opening_of(prompt)
-    alternatives = prompt.alternatives if prompt.alternatives and client.offers("top_logprobs") else 0
+    alternatives = alternatives_for(model, prompt.alternatives) if prompt.alternatives and client.offers("top_logprobs") else 0
 
-    def asked(text: str, pieces: list[bytes]) -> Asked:
+    def asked(text: str, excerpts: list[list[bytes]]) -> Asked:
+        (pieces,) = excerpts
         number = len(prompt.examples) + 1
         questions = [Message("user", question(text, pieces[: place + 1], number, prompt)) for place in range(len(pieces))]
         requests = [
@@ -46,7 +48,7 @@ def simulate(  # the interface of all simulators
             )
             for last in questions
         ]
-        return Asked(requests, lambda replies: read(replies, prompt))
+        return Asked(requests, lambda replies: [read(replies, prompt)])
 
     return ask_excerpts(recordings, rows, slots, texts, client, asked)
 

@@ -9,11 +9,11 @@ import numpy as np
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, GeneratedPrompt, Vocabulary
+from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, CompactPrompt, GeneratedPrompt, Vocabulary
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
 from neurogloss.phrases.levels import open_phrase_levels
-from neurogloss.simulators import all_at_once, generated, one_at_a_time, vocabulary
+from neurogloss.simulators import all_at_once, compact, generated, one_at_a_time, vocabulary
 from neurogloss.simulators.result import Simulate, SimulatedLevels
 
 
@@ -42,6 +42,8 @@ def asking(
     """A simulator that asks a language model, in the layout of its prompt."""
     if isinstance(prompt, AllAtOncePrompt):
         return all_at_once.simulate(recordings, rows, slots, list(texts), client, prompt, model)
+    if isinstance(prompt, CompactPrompt):
+        return compact.simulate(recordings, rows, slots, list(texts), client, prompt, model)
     if isinstance(prompt, GeneratedPrompt):
         return generated.simulate(recordings, rows, slots, list(texts), client, prompt, model)
     return one_at_a_time.simulate(recordings, rows, slots, list(texts), client, prompt, model)

@@ -1,5 +1,6 @@
 """The prompts for an explanation: what they show, what they never show, and how they are cut to fit."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from neurogloss.artifacts.status import Status
 from neurogloss.config.explain import ExplainParams
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import load_params
-from neurogloss.config.prompts import AnyExplainPrompt, ExplainPrompt
+from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, ExplainPrompt, PiecesPrompt, excerpt
 from neurogloss.errors import ProviderError
+from neurogloss.explainers.layouts import cut_pieces
 from neurogloss.explainers.prompted import explain_prompted, requests_for
 from neurogloss.explainers.token_list import strongest_tokens
 from neurogloss.llm.escape import shown
@@ -103,6 +105,63 @@ def test_highlighted_text_marks_exactly_the_tokens_from_the_level_asked_for(reco
     scaled = levels(recordings.activations[0, recordings.slots.where(Split.EXPLAIN)], float(recordings.peaks[0]))
     assert text.count("<<") == int((scaled >= 3).sum()) > 0
     assert f">>({scaled.max()})" in text
+
+
+PIECES = PROMPTS["pieces"]
+assert isinstance(PIECES, PiecesPrompt)
+
+
+def excerpts_of(*texts: str) -> tuple[list[Excerpt], np.ndarray]:
+    """Excerpts in the notation of examples; as strong as their levels, the later ones a little less."""
+    found = [excerpt(text) for text in texts]
+    return found, np.array([one.levels for one in found]) - 0.01 * np.arange(len(found))[:, None]
+
+
+def cut_texts(*texts: str, **changes: int) -> list[str]:
+    found, strengths = excerpts_of(*texts)
+    return [
+        b"".join(piece.pieces).decode()
+        for piece in cut_pieces(found, strengths, PIECES.model_copy(update={"before": 1, "after": 1, **changes}))
+    ]
+
+
+def test_a_piece_is_the_text_around_a_strong_token_as_far_as_the_excerpt_goes() -> None:
+    assert cut_texts("a|b|c|d^9|e|f|g") == ["cde"]
+    assert cut_texts("a^9|b|c|d|e|f|g") == ["ab"]
+    assert cut_texts("a|b|c|d|e|f|g^9", before=3, after=8) == ["defg"]
+    assert cut_texts("a|b|c^9|d|e|f|g", before=0, after=0) == ["c"]
+
+
+def test_an_excerpt_gives_several_pieces_only_where_its_strong_tokens_are_far_apart_and_the_strongest_comes_first() -> None:
+    assert cut_texts("a|b^5|c^9|d|e|f|g^7") == ["bcd", "fg"]
+    assert cut_texts("a|b^5|c|d|e|f^3|g", "h|i^4|j|k|l|m|n^10") == ["mn", "abc", "hij", "efg"]
+    assert cut_texts("a|b^5|c|d|e|f^3|g", "h|i^4|j|k|l|m|n^10", pieces=2) == ["mn", "abc"]
+
+
+def test_tokens_below_the_mark_get_no_piece_and_no_text_stands_twice() -> None:
+    assert cut_texts("a|b^5|c|d|e|f^2|g") == ["abc"]
+    assert cut_texts("a|b^5|c|d|e|f^2|g", mark_from=6) == []
+    assert cut_texts("a|b^5|c|d|e|f^2|g", "a|b^4|c|x|y|z|z") == ["abc"]
+
+
+def test_the_pieces_of_a_neuron_hold_its_peak_first_and_mark_what_reaches_the_level(recordings: Recordings) -> None:
+    prompt = PIECES.model_copy(update={"before": 2, "after": 1})
+    lines = [line for line in asked(recordings, prompt)[0].messages[-1].content.split("\n") if line.startswith("- ")]
+    assert 1 < len(lines) <= PIECES.pieces
+    marks = [[int(level) for level in re.findall(r">>\((\d+)\)", line)] for line in lines]
+    assert max(marks[0]) == 10
+    assert all(3 <= level <= 10 for row in marks for level in row)
+    assert [max(row) for row in marks] == sorted((max(row) for row in marks), reverse=True)
+
+
+def test_pieces_that_do_not_fit_are_left_out_the_weakest_first_down_to_one(recordings: Recordings) -> None:
+    prompt = PIECES.model_copy(update={"before": 1, "after": 1})
+    most = asked(recordings, prompt)[0].messages[-1].content.count("\n- ")
+    counts = [
+        found[0].messages[-1].content.count("\n- ") if (found := asked(recordings, prompt, context=c)) else 0 for c in range(2000, 60, -1)
+    ]
+    assert sorted(set(counts), reverse=True) == list(range(most, -1, -1))
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_the_strongest_tokens_of_the_table_come_first(recordings: Recordings) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurogloss.errors import ProviderError
-from neurogloss.llm.openai.bodies import MOST_LOGPROBS, MalformedError, answer, body
+from neurogloss.llm.openai.bodies import MalformedError, answer, body
 from neurogloss.llm.request import PaidError, Reply, Request, TokenLogprobs, Usage
 from tests.llm.asking import question
 
@@ -103,14 +103,14 @@ def test_vllms_prompt_logprobs_are_read_too() -> None:
     ]
     found = answer(echo("a\tunknown\n"), completion({"text": "", "prompt_logprobs": entries}))
     assert isinstance(found, Reply)
-    assert found.tokens == (TokenLogprobs("unknown", {"unknown": -9.0, "3": -0.2}),)
+    assert found.tokens == (TokenLogprobs("unknown", {"unknown": -9.0, "3": -0.2}, -0.2),)
 
 
 def test_a_token_that_begins_before_the_place_counts_with_what_follows() -> None:
     logprobs = {"tokens": ["a", "\tunknown", "\n"], "top_logprobs": [None, {"\tunknown": -3.0, "\t7": -0.1, " x": -2.0}, {"\n": 0.0}]}
     found = answer(echo("a\tunknown\n"), completion({"text": "", "logprobs": logprobs}))
     assert isinstance(found, Reply)
-    assert found.tokens == (TokenLogprobs("unknown", {"unknown": -3.0, "7": -0.1}),)
+    assert found.tokens == (TokenLogprobs("unknown", {"unknown": -3.0, "7": -0.1}, -2.0),)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, None, "x"])
@@ -183,7 +183,3 @@ def test_a_server_that_counts_nothing_is_counted_for() -> None:
     found = answer(question("x" * 400), {"choices": [{"message": {"content": "5"}}]})
     assert isinstance(found, Reply)
     assert found.usage == Usage(101, 0, 20)
-
-
-def test_no_more_alternatives_are_asked_for_than_endpoints_give() -> None:
-    assert body(question("x", top_logprobs=99), "m")["top_logprobs"] == MOST_LOGPROBS

@@ -14,9 +14,11 @@ from neurogloss.config.prompts import AllAtOncePrompt
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.escape import shown
 from neurogloss.llm.local.provider import Local
+from neurogloss.llm.logprobs import least_of
 from neurogloss.llm.request import Reply, Request, TokenLogprobs
 from neurogloss.llm.scripted import Scripted
-from neurogloss.simulators.all_at_once import opening_of, question, read, simulate
+from neurogloss.simulators.all_at_once import Coverage, opening_of, question, read, simulate
+from neurogloss.simulators.reading import expected_level, possible_error
 from neurogloss.simulators.result import OK
 from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import HOSTILE, hostile
@@ -63,7 +65,7 @@ def test_tokens_that_read_unknown_themselves_do_not_shift_the_levels() -> None:
     count = request.prompt.count("unknown", request.echo_from)
     assert count == 8
     spots = [TokenLogprobs("unknown", {str(place): 0.0}) for place in range(count)]
-    found = read(Reply("", tokens=tuple(spots)), request, PROMPT, len(pieces))
+    found = read(Reply("", tokens=tuple(spots)), request, PROMPT, len(pieces), Coverage())
     assert not isinstance(found, Status)
     assert found.tolist() == pytest.approx([10 / 9 * place for place in (1, 2, 5, 7)])
 
@@ -84,15 +86,63 @@ def test_levels_are_read_per_token_and_failures_stay_failures(recordings: Record
 def test_one_place_without_a_level_makes_the_excerpt_unparsable_not_a_zero() -> None:
     request = asked([b"a", b"b"])
     spots = (TokenLogprobs("unknown", {"1": 0.0}), TokenLogprobs("unknown", {"unknown": 0.0}))
-    assert read(Reply("", tokens=spots), request, PROMPT, 2) is Status.UNPARSABLE
-    assert read(Reply("", tokens=spots[:1]), request, PROMPT, 2) is Status.UNPARSABLE
+    assert read(Reply("", tokens=spots), request, PROMPT, 2, Coverage()) is Status.UNPARSABLE
+    assert read(Reply("", tokens=spots[:1]), request, PROMPT, 2, Coverage()) is Status.UNPARSABLE
 
 
 @given(st.lists(st.binary(max_size=6), min_size=1, max_size=5), st.integers(0, 8), st.dictionaries(st.text(max_size=2), st.floats(-9, 0)))
 def test_any_echo_gives_levels_of_the_right_length_or_a_status(pieces: list[bytes], count: int, alternatives: dict[str, float]) -> None:
     request = asked(pieces)
-    found = read(Reply("", tokens=(TokenLogprobs("x", alternatives),) * count), request, PROMPT, len(pieces))
+    found = read(Reply("", tokens=(TokenLogprobs("x", alternatives),) * count), request, PROMPT, len(pieces), Coverage())
     assert isinstance(found, Status) or (len(found) == len(pieces) and ((found >= 0) & (found <= 10)).all())
+
+
+@given(st.lists(st.floats(-12, 0), min_size=12, max_size=40), st.integers(1, 20))
+def test_what_a_capped_list_leaves_out_moves_a_level_no_further_than_is_said(logits: list[float], listed: int) -> None:
+    total = np.logaddexp.reduce(logits)
+    texts = [*map(str, range(10)), *(f"word {number}" for number in range(len(logits) - 10))]
+    everything = {text: value - total for text, value in zip(texts, logits, strict=True)}
+    capped = dict(sorted(everything.items(), key=lambda item: -item[1])[:listed])
+    exact, found = expected_level(everything, 9), expected_level(capped, 9)
+    least = least_of("unknown", capped)
+    assert exact is not None and least is not None
+    if found is not None:
+        assert abs(found - exact) <= possible_error(capped, least, 9) + 1e-9
+
+
+def test_levels_that_are_not_listed_are_counted_bounded_and_the_setting_is_named(
+    recordings: Recordings, caplog: pytest.LogCaptureFixture
+) -> None:
+    slots = recordings.slots.where(Split.SCORE)[:2]
+    alternatives = iter([{"0": np.log(0.5), "9": np.log(0.3), "x": np.log(0.1)}, {"unknown": -0.1, "x": -3.0}])
+
+    def capped(request: Request) -> Reply:
+        count = request.prompt.count(request.echo, request.echo_from)
+        return Reply("", tokens=(TokenLogprobs("unknown", next(alternatives)),) * count)
+
+    endpoint = model().model_copy(update={"provider": "openai", "name": "gpt"})
+    client = Scripted(capped)
+    found = simulate(recordings, np.array([0]), slots, ["x"], client, PROMPT, endpoint)
+    assert [CODES[code] for code in found.status[0]] == [Status.OK, Status.UNPARSABLE]
+    assert {request.top_logprobs for request in client.asked} == {20}
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("gpt lists 20 alternatives a token: of 16 levels 8 are not among them (unparsable), 8 may be off by 1.")
+    assert "raise models.*.logprobs (vLLM: --max-logprobs)" in message
+
+
+def test_the_number_of_alternatives_is_that_of_the_params(recordings: Recordings) -> None:
+    slots = recordings.slots.where(Split.SCORE)[:1]
+
+    def asked_of(**changes: object) -> int:
+        client = Scripted(echoed)
+        simulate(recordings, np.array([0]), slots, ["x"], client, PROMPT, model().model_copy(update=changes))
+        return client.asked[0].top_logprobs
+
+    assert PROMPT.alternatives == 1000
+    assert asked_of(provider="local") == 1000
+    assert asked_of(provider="openai") == 20
+    assert asked_of(provider="openai", logprobs=50) == 50
+    assert asked_of(provider="openai", logprobs=5000) == 1000
 
 
 def test_a_model_that_writes_ten_in_two_tokens_is_refused_where_ten_is_a_level(recordings: Recordings) -> None:

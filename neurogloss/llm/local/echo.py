@@ -8,6 +8,7 @@ import torch
 
 from neurogloss.llm.local.prefixes import Place, Prefixes, common, copied
 from neurogloss.llm.local.text import Ids, IncrementalText
+from neurogloss.llm.logprobs import least_of
 from neurogloss.llm.request import Reply, Request, TokenLogprobs, Usage
 
 
@@ -99,10 +100,12 @@ def batches(echoes: list[Echo], order: list[int], length: int, prefixes: Prefixe
 def spoken(echo: Echo, spot: Spot, alternatives: dict[str, float], words: IncrementalText) -> TokenLogprobs:
     """A spot, without what its token holds before it."""
     token = words.piece(echo.ids[spot.token])
+    alternatives = best(alternatives, echo.request.top_logprobs)
+    least = least_of(token, alternatives)
     if not spot.lead:
-        return TokenLogprobs(token, best(alternatives, echo.request.top_logprobs))
+        return TokenLogprobs(token, alternatives, least)
     within = {text[len(spot.lead) :]: value for text, value in alternatives.items() if text.startswith(spot.lead)}
-    return TokenLogprobs(token.removeprefix(spot.lead), best(within, echo.request.top_logprobs))
+    return TokenLogprobs(token.removeprefix(spot.lead), within, least)
 
 
 def best(alternatives: dict[str, float], most: int) -> dict[str, float]:

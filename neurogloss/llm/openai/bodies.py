@@ -13,10 +13,8 @@ from itertools import accumulate
 from typing import Any
 
 from neurogloss.artifacts.status import Status
+from neurogloss.llm.logprobs import MOST_LOGPROBS, least_of
 from neurogloss.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage
-
-MOST_LOGPROBS = 20
-"""More alternatives than any known endpoint gives per token."""
 
 
 class MalformedError(Exception):
@@ -33,7 +31,7 @@ def body(request: Request, model: str, forms: Collection[str] = ()) -> dict[str,
         value["temperature"] = request.temperature
     if request.stop:
         value["stop"] = [sound(text) for text in request.stop]
-    alternatives = min(request.top_logprobs, MOST_LOGPROBS)
+    alternatives = request.top_logprobs
     if request.messages:
         value["messages"] = [{"role": message.role, "content": sound(message.content)} for message in request.messages]
         value["max_completion_tokens" if "max_completion_tokens" in forms else "max_tokens"] = request.max_tokens
@@ -179,10 +177,15 @@ def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
     places = standing(request, [token for token, _ in found])
     if places is None:
         return PaidError(Status.UNPARSABLE, "the endpoint did not echo the prompt with log-probabilities", used)
-    tokens = tuple(TokenLogprobs(found[index][0][into:], after(found[index][1], found[index][0][:into])) for index, into in places)
+    tokens = tuple(place_of(*found[index], into) for index, into in places)
     if not all(token.alternatives for token in tokens):
         return PaidError(Status.UNPARSABLE, "the endpoint echoed the prompt without alternatives", used)
     return Reply("", "stop", tokens, used)
+
+
+def place_of(token: str, alternatives: dict[str, float], into: int) -> TokenLogprobs:
+    """A place that may begin within a token."""
+    return TokenLogprobs(token[into:], after(alternatives, token[:into]), least_of(token, alternatives))
 
 
 def prompt_positions(entries: list[dict[str, Any] | None]) -> Iterator[tuple[str, dict[str, float]]]:
