@@ -25,8 +25,8 @@ def explained(layer: int, index: int, path: Path) -> Explanation:
 
 
 def candidates_in(path: Path) -> Iterable[Candidate]:
-    """Every explanation of every line that has a text."""
+    """Every explanation of every line that has a text; its own full stop would end the sentence it is put into."""
     for line in read_explained(path):
         for found in line.scored_explanations:
-            if found.explanation.strip():
-                yield Candidate(found.explanation.strip(), Status.OK, found.scored_simulation.ev_correlation_score)
+            if text := found.explanation.strip().rstrip(".").rstrip():
+                yield Candidate(text, Status.OK, found.scored_simulation.ev_correlation_score)

@@ -112,14 +112,15 @@ def test_every_known_spelling_is_read(tmp_path: Path, change: Callable[[Json, in
     assert all(np.isfinite(mean) and mean > 0 for mean in found.statistics["mean"].to_pylist())
 
 
-def test_old_names_of_explanations_are_read_and_the_best_is_kept(tmp_path: Path) -> None:
+def test_old_names_of_explanations_are_read_and_the_best_is_kept_without_its_full_stop(tmp_path: Path) -> None:
     source = made(tmp_path / "collated-activations").parent
     results: Json = {
         "neuron_id": {"layer": "5", "idx": 2},
         "scored_explanation_or_baseline_list": [
             {"explanation_or_baseline": "worse", "scored_simulation": {"ev_correlation_score": 0.1}},
-            {"explanation_or_baseline": " better ", "scored_simulation": {"ev_correlation_score": 0.4, "scored_sequence_simulations": []}},
+            {"explanation_or_baseline": " better. ", "scored_simulation": {"ev_correlation_score": 0.4, "scored_sequence_simulations": []}},
             {"explanation_or_baseline": "unknown", "scored_simulation": {"ev_correlation_score": None}},
+            {"explanation_or_baseline": " . ", "scored_simulation": {"ev_correlation_score": 0.9}},
         ],
     }  # fmt: skip
     (source / "explanations" / "5").mkdir(parents=True)
