@@ -76,6 +76,10 @@ class Run:
         simulate(recordings, found, chosen, self.open)
 
 
+def control_note(requests: int) -> str:
+    return f"{requests} of the requests try other neurons' explanations, for the control (score.controls)"
+
+
 def missing(steps: list[PlannedStep]) -> dict[str, int]:
     return {step.stage: step.requests - step.cached for step in steps}
 
@@ -85,6 +89,7 @@ def test_a_run_asks_what_the_plan_says(samples: int, recordings: Recordings, cac
     chosen, run = settings(samples), Run(cache)
     before = plan(recordings, chosen, cache)
     assert not run.cache.run("SELECT key FROM replies")
+    assert control_note(24) in before[-1].notes
     run.run(recordings, chosen)
     asked = {stage: count for stage, count in run.asked.items() if count}
     # A failed simulation is asked once more, which no plan can know: the scripted model never repeats the tokens.
@@ -118,7 +123,7 @@ def test_what_was_asked_is_no_longer_to_pay(recordings: Recordings, cache: Cache
     after = plan(recordings, chosen, cache)
     assert missing(after) == {"explain": 0, "simulate": 0}
     assert [(step.usd, step.tokens_in, step.seconds) for step in after] == [(0, 0, 0)] * 2
-    assert not any(step.notes for step in after)
+    assert [step.notes for step in after] == [[], [control_note(48)]]  # Each was asked twice: the scripted model never repeats the tokens.
 
 
 def test_a_plan_needs_no_key_and_says_what_it_takes_for_granted(recordings: Recordings, cache: Cache) -> None:
@@ -147,7 +152,7 @@ def test_a_batch_is_half_the_price(recordings: Recordings, cache: Cache, monkeyp
     half = plan(recordings, settings(), cache)
     assert [step.usd for step in half] == pytest.approx([step.usd / 2 for step in full])
     assert [step.usd_likely for step in half] == pytest.approx([step.usd_likely / 2 for step in full])
-    assert all("half the price" in step.notes[0] for step in half)
+    assert all("half the price" in " ".join(step.notes) for step in half)
 
 
 def test_methods_that_ask_nobody_cost_nothing(recordings: Recordings, cache: Cache) -> None:

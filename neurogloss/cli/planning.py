@@ -29,7 +29,10 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
         with open_simulator(recordings, params, "simulate", planner.open) as simulate:
             simulate(np.arange(len(recordings)), slots, texts)
+            step = planner.steps[-1]
+            own = step.requests
             borrow(simulate, recordings, texts, ~recordings.silent, *drawn(params))
+            step.notes.append(f"{step.requests - own} of the requests try other neurons' explanations, for the control (score.controls)")
     return planner.steps
 
 
