@@ -49,7 +49,7 @@ def without_bos(model: Any, loader: Any) -> Subject:
 def random_excerpts(count: int) -> Excerpts:
     """Excerpts of random tokens."""
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (count, LENGTH)).astype(np.int32)
-    return Excerpts(["made up"] * count, np.arange(count, dtype=np.int32), tokens)
+    return Excerpts(["made up"] * count, np.arange(count, dtype=np.int32), tokens, np.zeros(count, np.bool_))
 
 
 def params_for(excerpts: int, table_tokens: int = 1, **changes: Any) -> RecordParams:

@@ -105,7 +105,7 @@ def throughput(excerpts: int, pairs: int) -> dict[str, Any]:
         documents = read_documents(settings.corpus, counts)
         drawn = draw_excerpts(documents, subject.encode, excerpts, params.tokens, excerpt_rng(0), counts)
     bare(subject, drawn.tokens[:64])
-    few = Excerpts(drawn.documents[:64], drawn.starts[:64], drawn.tokens[:64])
+    few = Excerpts(drawn.documents[:64], drawn.starts[:64], drawn.tokens[:64], drawn.held_out[:64])
     compiling, compiled = (recording(subject, few, params_for(64, 2048)) for _ in range(2))
     plain, ratios, side, with_table = [], [], [], []
     for _ in range(pairs):

@@ -91,8 +91,8 @@ def test_simulations_are_read_back_equal(tmp_path: Path) -> None:
 def test_another_schema_or_version_is_refused_with_what_to_do(recordings: Recordings, tmp_path: Path) -> None:
     write_recordings(tmp_path / "a", recordings)
     header = tmp_path / "a" / "recordings.json"
-    header.write_text(header.read_text(encoding="utf-8").replace('"version": 2', '"version": 99'), encoding="utf-8")
-    with pytest.raises(UserError, match="version 99, expected neurogloss.recordings version 2; run `dvc repro`"):
+    header.write_text(header.read_text(encoding="utf-8").replace('"version": 3', '"version": 99'), encoding="utf-8")
+    with pytest.raises(UserError, match="version 99, expected neurogloss.recordings version 3; run `dvc repro`"):
         read_recordings(tmp_path / "a")
 
 

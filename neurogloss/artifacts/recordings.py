@@ -8,11 +8,16 @@ A folder:
     excerpts.npy        int32 (neuron, slot): row in the corpus table
     activations.npy     float16 (neuron, slot, token)
     table_tokens.npy    int32 (entry): the token ids that have a mean, ascending
-    table_counts.npy    int32 (entry): how often each occurs in the corpus
-    token_means.npy     float16 (neuron, entry): mean activation, the neuron's score excerpts left out; NaN where nothing is left
+    table_counts.npy    int32 (entry): how often each occurs in the excerpts that are not held out
+    token_means.npy     float16 (neuron, entry): mean activation, the neuron's score excerpts and all that are held out left out;
+                        NaN where nothing is left
 
 A *slot* is a place in every neuron's row of excerpts; the layout is the same for all neurons:
-the strongest excerpts first, in order of strength, then the random ones.
+the strongest excerpts first, then the random ones.
+
+Where documents are dealt (`about.split_by`), about a quarter of the excerpts is held out with their documents. The score split has the strongest
+and some random ones of these, the other splits have the strongest and some random ones of the rest. Each split's top excerpts are in order
+of strength; with windows dealt, all top excerpts are.
 """
 
 from dataclasses import dataclass
@@ -28,7 +33,7 @@ from neurogloss.artifacts.files import open_array, read_json, read_table, write_
 from neurogloss.errors import UserError
 
 SCHEMA = "neurogloss.recordings"
-VERSION = 2
+VERSION = 3
 
 
 class Split(StrEnum):

@@ -6,6 +6,8 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from neurogloss.config.section import Section
 
+SplitBy = Literal["auto", "document", "window"]
+
 
 class RecordParams(Section):
     """What is kept of the subject's activations."""
@@ -21,5 +23,9 @@ class RecordParams(Section):
     random: PositiveInt
     per_split: PositiveInt
     """Top and random excerpts dealt to each split; the surplus may be fitted on."""
+    split_by: SplitBy = "auto"
+    """What is dealt to the score split: whole documents, a quarter of the excerpts, so that no document is on both sides; or windows, so that
+    most documents are. `auto` deals documents where at least 8 gave excerpts and both sides have enough, else windows; the recordings say which.
+    """
     table_tokens: PositiveInt
     """The most frequent tokens of the corpus, which get a mean activation."""

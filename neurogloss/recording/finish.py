@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float16, Int32
+from jaxtyping import Float16, Int32, Int64
 
 from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Slots, Split
+from neurogloss.corpus.windows import Excerpts
 from neurogloss.measures.levels import firing_shares
 from neurogloss.recording import kernels
 from neurogloss.recording.layer import LayerState
@@ -29,19 +30,29 @@ class LayerResult:
     """Activations beyond float16 that were cut to it."""
 
 
-def finish(plan: LayerPlan, state: LayerState, slots: Slots, tokens: Int32[np.ndarray, "excerpt token"], table: TokenTable) -> LayerResult:
+def finish(plan: LayerPlan, state: LayerState, slots: Slots, corpus: Excerpts, table: TokenTable) -> LayerResult:
     """Sort the strongest excerpts by strength, put the random ones after them, take the statistics."""
-    order = np.argsort(-state.keys, axis=1)
+    order = by_strength(state.keys, plan.border, slots)
     strongest = excerpts_of(np.take_along_axis(state.keys, order, axis=1)).astype(np.int32)
     excerpts = np.concatenate([strongest, plan.random], axis=1)
     rows = np.arange(len(order))[:, None]
-    activations = np.empty((*excerpts.shape, tokens.shape[1]), np.float16)
+    activations = np.empty((*excerpts.shape, corpus.tokens.shape[1]), np.float16)
     for start in range(0, len(order), NEURONS_AT_ONCE):
         part = slice(start, start + NEURONS_AT_ONCE)
         activations[part, : order.shape[1]] = state.top[rows[part], order[part]]
         activations[part, order.shape[1] :] = state.random[part]
-    means = token_means(state, excerpts, activations, slots.where(Split.SCORE), tokens, table)
+    left_out = slots.where() if corpus.held_out.any() else slots.where(Split.SCORE)  # Held-out excerpts are in no sum.
+    means = token_means(state, excerpts, activations, left_out, corpus.tokens, table)
     return LayerResult(statistics(plan, state, slots, activations), excerpts, activations, means, int(state.clipped[0]))
+
+
+def by_strength(keys: Int64[np.ndarray, "neuron top"], border: int, slots: Slots) -> Int64[np.ndarray, "neuron top"]:
+    """Which of the top places goes to which top slot, the strongest first; the keys from the border on go to the score split's slots."""
+    order = np.empty(keys.shape, np.int64)
+    score = slots.where(Split.SCORE, kind=Kind.TOP) if border < keys.shape[1] else slots.where()
+    order[:, np.setdiff1d(np.arange(keys.shape[1]), score)] = np.argsort(-keys[:, :border], axis=1)
+    order[:, score] = border + np.argsort(-keys[:, border:], axis=1)
+    return order
 
 
 def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Float16[np.ndarray, "neuron slot token"]) -> pa.Table:
@@ -74,7 +85,7 @@ def token_means(
     tokens: Int32[np.ndarray, "excerpt token"],
     table: TokenTable,
 ) -> Float16[np.ndarray, "neuron entry"]:
-    """Mean activation per token, each neuron's excerpts in the slots `left_out` left out; NaN where nothing is left."""
+    """Mean activation per token, excerpts in no sum and each neuron's in the slots `left_out` left out; NaN where nothing is left."""
     found = np.empty((len(excerpts), len(table.tokens)), np.float16)
     entries = table.entries(tokens)
     for start in range(0, len(excerpts), NEURONS_AT_ONCE):

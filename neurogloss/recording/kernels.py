@@ -148,6 +148,8 @@ def key(maximum: Any, excerpt: Any) -> Any:
 @compiled
 def enter(
     held: Int64[np.ndarray, "neuron top"],
+    border: int,
+    sides: Int64[np.ndarray, " excerpt"],
     maxima: UInt16[np.ndarray, "excerpt neuron"],
     first: int,
     barred_excerpts: Int64[np.ndarray, " pair"],
@@ -155,60 +157,67 @@ def enter(
 ) -> Any:
     """Put the keys of a batch's excerpts, numbered from `first`, into `held` where they beat what is there; see `changes`.
 
+    Excerpts of side 0 compete for the places before `border`, those of side 1 for the others.
     Pairs of excerpt (ascending) and neuron are barred.
     """
-    came, weakest = nobody(held)
+    came, weakest = nobody(held, border)
     barred, pair = np.empty(len(held), np.bool_), 0
     for n in range(len(held)):
         barred[n] = False
     for excerpt in range(len(maxima)):
-        begin = pair
+        known_from = pair
         while pair < len(barred_excerpts) and barred_excerpts[pair] == excerpt:
             barred[barred_neurons[pair]] = True
             pair += 1
-        for n in range(len(held)):
-            offered = key(maxima[excerpt, n], first + excerpt)
-            if offered > held[n, weakest[n]] and not barred[n]:
-                replace(held, came, weakest, n, offered, excerpt)
-        for known in range(begin, pair):
+        begins, ends, low = bounds(held, border, sides[excerpt], weakest)
+        if begins < ends:
+            for n in range(len(held)):
+                offered = key(maxima[excerpt, n], first + excerpt)
+                if offered > held[n, low[n]] and not barred[n]:
+                    held[n, low[n]], came[n, low[n]] = offered, excerpt
+                    low[n] = lowest(held[n], begins, ends)
+        for known in range(known_from, pair):
             barred[barred_neurons[known]] = False
     return changes(came, len(maxima))
 
 
 @compiled
-def merge(held: Int64[np.ndarray, "neuron top"], offered: Int64[np.ndarray, "neuron key"]) -> Any:
-    """Put offered keys into `held` where they beat what is there; see `changes`."""
-    came, weakest = nobody(held)
-    for n in range(len(held)):
-        for position in range(offered.shape[1]):
-            if offered[n, position] > held[n, weakest[n]]:
-                replace(held, came, weakest, n, offered[n, position], position)
+def merge(held: Int64[np.ndarray, "neuron top"], border: int, offered: Int64[np.ndarray, "neuron top"]) -> Any:
+    """Put offered keys into `held` where they beat what is there, each on its side of the border; see `changes`."""
+    came, weakest = nobody(held, border)
+    for side in range(2):
+        begins, ends, low = bounds(held, border, side, weakest)
+        for n in range(len(held)):
+            for position in range(begins, ends):
+                if offered[n, position] > held[n, low[n]]:
+                    held[n, low[n]], came[n, low[n]] = offered[n, position], position
+                    low[n] = lowest(held[n], begins, ends)
     return changes(came, offered.shape[1])
 
 
 @compiled
-def replace(held: Any, came: Any, weakest: Any, n: Any, offered: Any, position: Any) -> None:
-    """Put the key that was offered at `position` in the place of the neuron's lowest one."""
-    held[n, weakest[n]], came[n, weakest[n]] = offered, position
-    weakest[n] = lowest(held[n])
+def bounds(held: Any, border: Any, side: Any, weakest: Any) -> Any:
+    """Where the places of a side begin and end, and which of them holds each neuron's lowest key."""
+    return (border if side else 0), (held.shape[1] if side else border), weakest[side]
 
 
 @compiled
-def nobody(held: Any) -> Any:
-    """Where the key of each place came from, nowhere yet; the place of each neuron's lowest key."""
-    came, weakest = np.empty(held.shape, np.int32), np.empty(len(held), np.int64)
+def nobody(held: Any, border: Any) -> Any:
+    """Where the key of each place came from, nowhere yet; the place of each neuron's lowest key on either side of the border."""
+    came, weakest = np.empty(held.shape, np.int32), np.empty((2, len(held)), np.int64)
     for n in range(len(held)):
         for place in range(held.shape[1]):
             came[n, place] = -1
-        weakest[n] = lowest(held[n])
+        weakest[0, n] = lowest(held[n], 0, border)
+        weakest[1, n] = lowest(held[n], border, held.shape[1])
     return came, weakest
 
 
 @compiled
-def lowest(keys: Any) -> Any:
-    """The place of the lowest key."""
-    found = 0
-    for place in range(1, len(keys)):
+def lowest(keys: Any, begins: Any, ends: Any) -> Any:
+    """The place of the lowest key from `begins` to before `ends`."""
+    found = begins
+    for place in range(begins + 1, ends):
         if keys[place] < keys[found]:
             found = place
     return found

@@ -23,6 +23,8 @@ class Batch:
     first: int
     """Number of the first excerpt."""
     tokens: Int[Tensor, "excerpt token"]
+    sides: Int64[np.ndarray, " excerpt"]
+    """1 for a held-out excerpt, else 0."""
     listed: TokenGroups
 
 
@@ -31,6 +33,7 @@ class LayerState:
     """What is known of a layer's neurons so far."""
 
     keys: Int64[np.ndarray, "neuron top"]
+    """Those of held-out excerpts from the plan's border on."""
     top: Float16[np.ndarray, "neuron top token"]
     random: Float16[np.ndarray, "neuron slot token"]
     firing: Int64[np.ndarray, " neuron"]
@@ -53,7 +56,7 @@ class LayerState:
 
     def take(self, other: "LayerState", plan: LayerPlan, excerpts: range) -> None:
         """Add what another state learned from these later excerpts; its moments are joined apart, shard by shard."""
-        sources, neurons, places = kernels.merge(self.keys, np.where(other.keys >= 0, other.keys, kernels.BARRED))
+        sources, neurons, places = kernels.merge(self.keys, plan.border, np.where(other.keys >= 0, other.keys, kernels.BARRED))
         self.top[neurons, places] = other.top[neurons, sources]
         drawn = (plan.random >= excerpts.start) & (plan.random < excerpts.stop)
         self.random[drawn] = other.random[drawn]
@@ -107,7 +110,7 @@ class LayerRecorder:
             self.complain(batch, seen)
         layer.copy(drawn, state.random.view(np.uint16))
         with self.lock:
-            came = kernels.enter(state.keys, maxima, batch.first, drawn.excerpts, drawn.neurons)
+            came = kernels.enter(state.keys, self.plan.border, batch.sides, maxima, batch.first, drawn.excerpts, drawn.neurons)
             layer.copy(ExcerptNeuronPairs(*came), state.top.view(np.uint16))
             state.firing += sums[4].astype(np.int64)
             if len(batch.listed.entries):

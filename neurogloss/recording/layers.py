@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
+from neurogloss.artifacts.recordings import Kind, Slots, Split, assign_splits
 from neurogloss.config.record import RecordParams
 from neurogloss.errors import UserError
 
@@ -27,6 +28,8 @@ class LayerPlan:
     """Ascending."""
     random: Int32[np.ndarray, "neuron slot"]
     """Excerpts drawn before anything is seen."""
+    border: int
+    """So many of the strongest excerpts are kept of those that are not held out; the rest of the top places is for the held-out ones."""
 
 
 def excerpt_rng(seed: int) -> np.random.Generator:
@@ -34,7 +37,7 @@ def excerpt_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, EXCERPTS])
 
 
-def plan_layers(params: RecordParams, widths: Sequence[int]) -> list[LayerPlan]:
+def plan_layers(params: RecordParams, widths: Sequence[int], held_out: Bool[np.ndarray, " excerpt"]) -> list[LayerPlan]:
     """Choose layers, neurons and random excerpts; a layer's draw depends on nothing but the seed and its own place.
 
     Raises UserError with every problem of the params.
@@ -54,17 +57,30 @@ def plan_layers(params: RecordParams, widths: Sequence[int]) -> list[LayerPlan]:
         problems.append(f"record.top + record.random is {params.top + params.random}, more than the {params.excerpts} excerpts")
     if problems:
         raise UserError("; ".join(problems))
-    return [plan_layer(params, layer, widths[layer]) for layer in sorted(layers)]
+    return [plan_layer(params, layer, widths[layer], held_out) for layer in sorted(layers)]
 
 
-def plan_layer(params: RecordParams, layer: int, width: int) -> LayerPlan:
+def plan_layer(params: RecordParams, layer: int, width: int, held_out: Bool[np.ndarray, " excerpt"]) -> LayerPlan:
     """One layer's neurons and their random excerpts."""
     neurons = np.arange(width)
     if params.neurons != "all":
         rng = np.random.default_rng([params.seed, NEURONS, layer])
         neurons = np.sort(rng.choice(width, params.neurons, replace=False))
-    random = draw_distinct(np.random.default_rng([params.seed, RANDOM, layer]), width, params.random, params.excerpts)
-    return LayerPlan(layer, width, neurons.astype(np.int32), random[neurons])
+    slots = assign_splits(params.top, params.random, params.per_split)
+    random = draw_random(np.random.default_rng([params.seed, RANDOM, layer]), width, slots, held_out)
+    border = params.top - (len(slots.where(Split.SCORE, kind=Kind.TOP)) if held_out.any() else 0)
+    return LayerPlan(layer, width, neurons.astype(np.int32), random[neurons], border)
+
+
+def draw_random(rng: np.random.Generator, rows: int, slots: Slots, held_out: Bool[np.ndarray, " excerpt"]) -> Int32[np.ndarray, "row slot"]:
+    """Random excerpts for the random slots of each row, different ones: held-out ones for the score split, if any are, others for the rest."""
+    splits = [split for kind, split in zip(slots.kinds, slots.splits, strict=True) if kind is Kind.RANDOM]
+    score = np.array([split is Split.SCORE for split in splits], np.bool_) & held_out.any()
+    drawn = np.empty((rows, len(splits)), np.int32)
+    for side in (False, True):
+        among, places = np.flatnonzero(held_out == side), np.flatnonzero(score == side)
+        drawn[:, places] = among[draw_distinct(rng, rows, len(places), len(among))]
+    return drawn
 
 
 def draw_distinct(rng: np.random.Generator, rows: int, count: int, among: int) -> Int32[np.ndarray, "row count"]:

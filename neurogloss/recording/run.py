@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from neurogloss.artifacts.recordings import Recordings, Slots, assign_splits, read_recordings, write_recordings
+from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Slots, Split, assign_splits, read_recordings, write_recordings
 from neurogloss.config.corpus import CorpusParams
 from neurogloss.config.environment import memory_mb, repository, threads
 from neurogloss.config.params import Params
 from neurogloss.config.record import RecordParams
 from neurogloss.config.subject import SubjectParams
 from neurogloss.corpus.documents import read_documents
+from neurogloss.corpus.splits import Needed, hold_out_documents
 from neurogloss.corpus.windows import Excerpts, draw_excerpts
 from neurogloss.memory import give_back_freed_memory
 from neurogloss.parallel import ordered_parallel_map
@@ -35,7 +36,7 @@ from neurogloss.subject.sources import resolve
 
 logger = logging.getLogger(__name__)
 
-CODE = 3
+CODE = 4
 """Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
 
 
@@ -58,21 +59,21 @@ def record(params: Params, out: Path) -> Recordings:
 
 def record_excerpts(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch) -> Recordings:
     """Neurons sorted by layer and index; the large arrays stay in the scratch folder."""
-    plans = plan_layers(params, subject.widths)
+    plans = plan_layers(params, subject.widths, excerpts.held_out)
     slots = assign_splits(params.top, params.random, params.per_split)
-    table = frequent_tokens(excerpts.tokens, params.table_tokens)
+    table = frequent_tokens(excerpts.tokens[~excerpts.held_out], params.table_tokens)
     assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
     room = int(memory_mb() * 1e6 - streams(subject.widths) * held(subject.widths))
     for group in passes(plans, params, len(table.tokens), room):
         if all(plan.layer in assembly.finished for plan in group):
             continue
-        job = Job(subject.loader, excerpts.tokens, group, table, params.top)
+        job = Job(subject.loader, excerpts, group, table, params.top)
         give_back_freed_memory()
         states = empty_states(job)
         stream(subject, job, states, scratch)
         left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
         del states
-        for layer, result in finished(left, slots, excerpts.tokens, table):
+        for layer, result in finished(left, slots, excerpts, table):
             assembly.add(layer, result)
     statistics = assembly.statistics()
     return Recordings(
@@ -89,17 +90,22 @@ def record_excerpts(subject: Subject, excerpts: Excerpts, params: RecordParams, 
         table_tokens=table.tokens,
         table_counts=table.counts,
         token_means=assembly.array("token_means"),
-        about={"clipped_activations": assembly.clipped, "tokens_seen": int(excerpts.tokens.size)},
+        about={
+            "clipped_activations": assembly.clipped,
+            "tokens_seen": int(excerpts.tokens.size),
+            "split_by": "document" if excerpts.held_out.any() else "window",
+            "held_out_excerpts": int(excerpts.held_out.sum()),
+        },
     )
 
 
 def finished(
-    left: list[tuple[LayerPlan, LayerState]], slots: Slots, tokens: np.ndarray, table: TokenTable
+    left: list[tuple[LayerPlan, LayerState]], slots: Slots, excerpts: Excerpts, table: TokenTable
 ) -> Iterator[tuple[int, LayerResult]]:
     """The result of each layer; the next ones are worked on while one is written. `left` is emptied."""
 
     def result(pair: tuple[LayerPlan, LayerState]) -> tuple[int, LayerResult]:
-        return pair[0].layer, finish(*pair, slots, tokens, table)
+        return pair[0].layer, finish(*pair, slots, excerpts, table)
 
     return ordered_parallel_map(result, (left.pop(0) for _ in range(len(left))), threads())
 
@@ -140,7 +146,10 @@ def read_excerpts(corpus: CorpusParams, params: RecordParams, subject: Subject) 
     counts: Counter[str] = Counter()
     documents = read_documents(corpus, counts)
     excerpts = draw_excerpts(documents, subject.encode, params.excerpts, params.tokens, excerpt_rng(params.seed), counts)
-    left_out = {key: counts[key] for key in ("malformed", "skipped", "too_short") if counts[key]}
+    slots = assign_splits(params.top, params.random, params.per_split)
+    needed = Needed(len(slots.where(Split.SCORE)), len(slots.where(*OPEN_SPLITS)))
+    excerpts = hold_out_documents(excerpts, params.split_by, needed, params.seed)
+    left_out = {key: counts[key] for key in ("malformed", "skipped", "too_short", "repeated") if counts[key]}
     logger.info("drew %s excerpts from %s documents; left out: %s", params.excerpts, counts["documents"], left_out or "nothing")
     return excerpts, counts
 
@@ -153,7 +162,7 @@ def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpt
             "subject": subject.model_dump(),
             "weights": fingerprint(subject),
             "record": params.model_dump(),
-            "tokens": hashlib.sha256(excerpts.tokens.tobytes()).hexdigest(),
+            "tokens": hashlib.sha256(excerpts.tokens.tobytes() + excerpts.held_out.tobytes()).hexdigest(),
             "machine": [device(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
         }
     )
@@ -182,4 +191,5 @@ def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts:
         "documents_too_short": counts["too_short"],
         "corpus_tokens": counts["tokens"],
         "corpus_windows": counts["windows"],
+        "windows_repeated": counts["repeated"],
     }

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Int32
 from torch import Tensor
 from tqdm import tqdm
 
 from neurogloss.config.environment import engine, memory_mb, threads
+from neurogloss.corpus.windows import Excerpts
 from neurogloss.memory import give_back_freed_memory
 from neurogloss.parallel import map_shards, ordered_parallel_map, workers
 from neurogloss.recording.batches import TokenGroups
@@ -48,18 +48,21 @@ def batch_size(length: int) -> int:
     return max(1, BATCH_TOKENS // length)
 
 
-def batches(tokens: Int32[np.ndarray, "excerpt token"], table: TokenTable, first: int) -> Iterator[Batch]:
+def batches(excerpts: Excerpts, table: TokenTable, first: int) -> Iterator[Batch]:
     """The batches of the shard that begins at excerpt `first`; the last shard's are smaller, so that streams end together."""
+    tokens = excerpts.tokens
     last = min(len(tokens), first + shard_size(tokens.shape[1]))
     size = max(1, batch_size(tokens.shape[1]) // (LAST if last == len(tokens) else 1))
     for start in range(first, last, size):
         part = tokens[start : min(last, start + size)]
-        entries = table.entries(part.ravel())
+        held_out = excerpts.held_out[start : start + len(part)]
+        entries = np.where(held_out[:, None], -1, table.entries(part)).ravel()
         order = np.argsort(entries, kind="stable")
-        order = order[np.count_nonzero(entries < 0) :]  # Those that are not in the table come first.
+        order = order[np.count_nonzero(entries < 0) :]  # What is in no table comes first.
         present, starts = np.unique(entries[order], return_index=True)
         starts = np.append(starts, len(order))
-        yield Batch(start, torch.from_numpy(part.astype(np.int64)), TokenGroups(present.astype(np.int64), order, starts))
+        groups = TokenGroups(present.astype(np.int64), order, starts)
+        yield Batch(start, torch.from_numpy(part.astype(np.int64)), held_out.astype(np.int64), groups)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Job:
     """What all shards of a pass share."""
 
     loader: Callable[[], Subject]
-    tokens: Int32[np.ndarray, "excerpt token"]
+    excerpts: Excerpts
     plans: Sequence[LayerPlan]
     table: TokenTable
     top: int
@@ -91,7 +94,7 @@ class BatchMoments(NamedTuple):
 
 def empty_states(job: Job) -> list[LayerState]:
     """One state per planned layer, before the first excerpt."""
-    length, entries = job.tokens.shape[1], len(job.table.tokens)
+    length, entries = job.excerpts.tokens.shape[1], len(job.table.tokens)
     return [empty_state(len(plan.neurons), job.top, plan.random.shape[1], length, entries) for plan in job.plans]
 
 
@@ -101,9 +104,10 @@ def stream(subject: Subject, job: Job, states: list[LayerState], scratch: Scratc
     On another engine than the local one, runs of shards go to its workers; the result is the same to the last bit.
     """
     layers = [plan.layer for plan in job.plans]
-    name, size, count = f"layers-{layers[0]}-{layers[-1]}", shard_size(job.tokens.shape[1]), len(job.tokens)
+    name, tokens = f"layers-{layers[0]}-{layers[-1]}", job.excerpts.tokens
+    size, count = shard_size(tokens.shape[1]), len(tokens)
     start = restore(scratch, name, states)
-    bar = tqdm(total=job.tokens.size, initial=start * job.tokens.shape[1], desc=f"record layers {layers[0]}-{layers[-1]}", unit=" tokens")
+    bar = tqdm(total=tokens.size, initial=start * tokens.shape[1], desc=f"record layers {layers[0]}-{layers[-1]}", unit=" tokens")
     with bar:
         if engine() == "local":
             left = deque(range(start, count, size))
@@ -117,7 +121,7 @@ def stream(subject: Subject, job: Job, states: list[LayerState], scratch: Scratc
             for plan, state, other in zip(job.plans, states, part.states, strict=True):
                 state.take(other, plan, range(run[0], last))
             add_moments(states, part.moments)
-            bar.update((last - run[0]) * job.tokens.shape[1])
+            bar.update((last - run[0]) * tokens.shape[1])
             keep(scratch, name, states, last, count)
 
 
@@ -148,12 +152,12 @@ def run_shards(
         return BatchMoments(batch, [moments[layer] for layer in recorders])
 
     def told() -> Iterator[BatchMoments]:
-        todo = (batch for first in shards for batch in batches(job.tokens, job.table, first))
+        todo = (batch for first in shards for batch in batches(job.excerpts, job.table, first))
         for taken in on_streams(see, todo, subject.widths):
             progress(taken.batch.tokens.numel())
             yield taken
 
-    size = shard_size(job.tokens.shape[1])
+    size = shard_size(job.excerpts.tokens.shape[1])
     for _, shard in groupby(told(), lambda taken: taken.batch.first // size):
         yield [reduce(join, moments) for moments in zip(*(taken.moments for taken in shard), strict=True)]
         give_back_freed_memory()  # The gaps between activations would become more and more.

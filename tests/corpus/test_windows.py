@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurogloss.corpus.documents import Document
-from neurogloss.corpus.windows import Excerpts, draw_excerpts
+from neurogloss.corpus.windows import Candidates, Excerpts, draw_excerpts, hashed
 from neurogloss.errors import UserError
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def encode(texts: list[str]) -> list[list[int]]:
@@ -47,25 +49,55 @@ def test_the_same_seed_draws_the_same_and_another_seed_others() -> None:
 
 
 def test_every_window_is_drawn_equally_often() -> None:
-    texts = ["a" * 10, "b" * 40, "c" * 50]
+    texts = ["".join(chr(1000 * number + place) for place in range(size)) for number, size in enumerate((10, 40, 50))]
     hits = Counter(name for seed in range(300) for name in draw(texts, 2, 10, seed).documents)
     assert [round(hits[f"d{i}"] / 60) for i in range(3)] == [1, 4, 5]
 
 
 def test_short_documents_are_counted() -> None:
     counts: Counter[str] = Counter()
-    draw(["a" * 30, "b" * 3, "", "c" * 9], 3, 10, counts=counts)
+    draw([LETTERS, "b" * 3, "", "c" * 9], 2, 10, counts=counts)
     assert counts["too_short"] == 3
-    assert counts["windows"] == 3
+    assert counts["windows"] == 2
 
 
 def test_too_little_text_is_an_error_with_the_numbers() -> None:
     with pytest.raises(
-        UserError, match=r"holds 4 excerpts of 10 tokens, record.excerpts asks for 5 \(.* with 45 tokens, 1 of them too short"
+        UserError,
+        match=r"holds 3 different excerpts of 10 tokens, record.excerpts asks for 5 "
+        r"\(.* with 77 tokens, 3 excerpts that repeat others, 1 documents too short",
     ):
-        draw(["a" * 40, "b" * 5], 5, 10)
+        draw([LETTERS, "a" * 20, LETTERS, "b" * 5], 5, 10)
 
 
 def test_an_empty_corpus_is_an_error() -> None:
-    with pytest.raises(UserError, match="holds 0 excerpts"):
+    with pytest.raises(UserError, match="holds 0 different excerpts"):
         draw([], 5, 10)
+
+
+@given(st.integers(0, 99), st.integers(1, 3))
+def test_a_window_that_occurs_twice_is_drawn_once_from_its_first_document_and_counted(seed: int, copies: int) -> None:
+    counts: Counter[str] = Counter()
+    found = draw([LETTERS[:24], LETTERS.upper(), *[LETTERS[:24]] * copies], 4, 10, seed, counts)
+    assert len(np.unique(found.tokens, axis=0)) == 4
+    assert set(found.documents) == {"d0", "d1"}
+    assert counts["repeated"] == 2 * copies
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_the_draw_does_not_depend_on_how_windows_come_and_neither_does_the_count(size: int) -> None:
+    rng = np.random.default_rng(0)
+    windows = rng.integers(0, 40, (3000, 1)).astype(np.int32)
+    keys = np.array([hashed(window, b"s") for window in windows], np.uint64)
+    places = np.stack([np.arange(3000), np.zeros(3000, np.int64)], axis=1)
+    drawn, small = Candidates(9), np.sort(np.unique(keys))[:9]
+    for start in range(0, 3000, size):
+        part = slice(start, start + size)
+        drawn.add(keys[part], places[part], windows[part])
+        if size == 7:
+            drawn.settle()
+    kept = drawn.settle()
+    assert kept is not None
+    np.testing.assert_array_equal(np.sort(kept[0]), small)
+    np.testing.assert_array_equal(kept[1][:, 0], np.sort([np.flatnonzero(keys == key)[0] for key in small]))
+    np.testing.assert_array_equal(kept[3], [(keys == key).sum() for key in kept[0]])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from neurogloss.recording.checkpoint import Scratch
 from neurogloss.recording.layers import LayerPlan
 from neurogloss.recording.run import passes, record_excerpts
 from stages.record import main
+from tests.pipeline import write_corpus
 from tests.subject.made_up import MadeUp, made_up_excerpts, record_params
-from tests.tiny import TEXT
 
 
 def run(subject: MadeUp, folder: Path, params: RecordParams, excerpts: Excerpts | None = None) -> Recordings:
@@ -41,9 +42,22 @@ def digest(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
-    return run(MadeUp(), tmp_path_factory.mktemp("recorded"), record_params())
+@pytest.fixture(scope="module", params=[False, True], ids=["windows", "documents"])
+def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """Windows dealt to the splits, and documents."""
+    excerpts = made_up_excerpts(held_out=request.param)
+    return run(MadeUp(), tmp_path_factory.mktemp("recorded"), record_params(), excerpts)
+
+
+def excerpts_of(found: Recordings) -> Excerpts:
+    """What the recordings are of."""
+    return made_up_excerpts(held_out=found.about["split_by"] == "document")
+
+
+def held_out(found: Recordings) -> np.ndarray:
+    """Whether each excerpt is held out, from the documents it says it has."""
+    number = np.array([int(name[1:]) for name in found.documents["document"].to_pylist()])
+    return np.asarray((number % 4 == 1) & (found.about["split_by"] == "document"))
 
 
 def dense(found: Recordings, row: int) -> np.ndarray:
@@ -57,13 +71,24 @@ def test_the_kept_activations_are_those_of_their_excerpts(recorded: Recordings) 
 
 
 def test_the_top_slots_are_the_strongest_of_what_is_not_random_and_ties_go_to_the_lower_excerpt(recorded: Recordings) -> None:
-    top, random = (np.flatnonzero([kind is wanted for kind in recorded.slots.kinds]) for wanted in Kind)
+    out = held_out(recorded)
+    top, random = (recorded.slots.where(*Split, kind=kind) for kind in Kind)
+    score = recorded.slots.where(Split.SCORE) if out.any() else recorded.slots.where()
     for row in range(len(recorded)):
         strength = dense(recorded, row).astype(np.float16).max(axis=1)
         drawn = recorded.excerpts[row, random]
-        free = np.setdiff1d(np.arange(len(strength)), drawn)
         assert len(np.unique(drawn)) == len(random)
-        np.testing.assert_array_equal(recorded.excerpts[row, top], free[np.argsort(-strength[free], kind="stable")][: len(top)])
+        for side, slots in ((True, np.intersect1d(top, score)), (False, np.setdiff1d(top, score))):
+            free = np.setdiff1d(np.flatnonzero(out == side), drawn)
+            np.testing.assert_array_equal(recorded.excerpts[row, slots], free[np.argsort(-strength[free], kind="stable")][: len(slots)])
+
+
+def test_score_excerpts_are_held_out_and_no_others_where_documents_are_dealt(recorded: Recordings) -> None:
+    out = held_out(recorded)
+    score = np.isin(np.arange(len(recorded.slots)), recorded.slots.where(Split.SCORE))
+    assert recorded.about["held_out_excerpts"] == out.sum()
+    if out.any():
+        np.testing.assert_array_equal(out[recorded.excerpts], np.tile(score, (len(recorded), 1)))
 
 
 def test_statistics_are_those_of_the_whole_corpus(recorded: Recordings) -> None:
@@ -108,31 +133,35 @@ def test_firing_is_level_one_or_above_on_random_excerpts_outside_of_the_score_sp
     assert 0 < shares.max() < recorded.statistics["above_zero_share"].to_numpy().max()
 
 
-def test_token_means_leave_the_score_excerpts_out_and_are_nan_where_nothing_is_left(tmp_path: Path) -> None:
-    excerpts = made_up_excerpts(40, 4)
+@pytest.mark.parametrize("documents", [False, True])
+def test_token_means_leave_the_score_excerpts_and_held_out_ones_out_and_are_nan_where_nothing_is_left(
+    documents: bool, tmp_path: Path
+) -> None:
+    excerpts = made_up_excerpts(40, 4, held_out=documents)
+    excerpts = replace(excerpts, held_out=excerpts.held_out | (documents & (np.arange(40) > 30)))
     found = run(MadeUp(), tmp_path, record_params(excerpts=40, tokens=4, top=12, random=9, per_split=3), excerpts)
     score = found.slots.where(Split.SCORE)
     empty = 0
     for row in range(len(found)):
-        rest = np.setdiff1d(np.arange(40), found.excerpts[row, score])
+        rest = np.flatnonzero(~excerpts.held_out) if documents else np.setdiff1d(np.arange(40), found.excerpts[row, score])
         values = dense(found, row).astype(np.float16).astype(np.float64)
         for entry, token in enumerate(found.table_tokens):
             here = values[rest][found.corpus[rest] == token]
             empty += not len(here)
             expected = here.mean() if len(here) else np.nan
             np.testing.assert_allclose(found.token_means[row, entry], np.float16(expected), rtol=2e-3, atol=1e-6)
-    assert empty > 0
+    assert (empty > 0) is not documents
 
 
 def test_a_token_has_the_same_mean_in_a_small_table_as_in_a_large_one(recorded: Recordings, tmp_path: Path) -> None:
-    small = run(MadeUp(), tmp_path, record_params(table_tokens=2))
+    small = run(MadeUp(), tmp_path, record_params(table_tokens=2), excerpts_of(recorded))
     assert len(small.table_tokens) == 2
     places = np.searchsorted(recorded.table_tokens, small.table_tokens)
     np.testing.assert_array_equal(small.token_means, recorded.token_means[:, places])
 
 
 def test_the_table_holds_the_most_frequent_tokens(recorded: Recordings) -> None:
-    tokens, counts = np.unique(recorded.corpus, return_counts=True)
+    tokens, counts = np.unique(recorded.corpus[~held_out(recorded)], return_counts=True)
     assert len(recorded.table_tokens) == 30
     assert (np.diff(recorded.table_tokens) > 0).all()
     np.testing.assert_array_equal(recorded.table_counts, counts[np.isin(tokens, recorded.table_tokens)])
@@ -140,7 +169,7 @@ def test_the_table_holds_the_most_frequent_tokens(recorded: Recordings) -> None:
 
 
 def test_a_neuron_is_recorded_the_same_whatever_is_recorded_beside_it(recorded: Recordings, tmp_path: Path) -> None:
-    part = run(MadeUp(), tmp_path, record_params(layers=[1], neurons=3))
+    part = run(MadeUp(), tmp_path, record_params(layers=[1], neurons=3), excerpts_of(recorded))
     assert part.layers.tolist() == [1, 1, 1]
     for row, index in enumerate(part.indices.tolist()):
         whole = recorded.row(1, index)
@@ -173,7 +202,7 @@ def test_equal_params_give_equal_bytes_and_several_passes_give_the_same(tmp_path
 )
 def test_no_more_passes_than_memory_needs_and_even_ones(neurons: list[int], room: int, groups: list[int]) -> None:
     nothing = np.empty(0, np.int32)
-    plans = [LayerPlan(layer, count, np.arange(count, dtype=np.int32), nothing) for layer, count in enumerate(neurons)]
+    plans = [LayerPlan(layer, count, np.arange(count, dtype=np.int32), nothing, 9) for layer, count in enumerate(neurons)]
     params, entries = record_params(), 8
     each = (params.top + params.random) * (2 * params.tokens + 12) + 8 * entries + 100
     found = passes(plans, params, entries, room * each)
@@ -192,7 +221,7 @@ def test_what_streams_hold_is_taken_off_the_room_for_states(monkeypatch: pytest.
 
 
 def test_another_seed_draws_other_random_excerpts(recorded: Recordings, tmp_path: Path) -> None:
-    other = run(MadeUp(), tmp_path, record_params(seed=1))
+    other = run(MadeUp(), tmp_path, record_params(seed=1), excerpts_of(recorded))
     assert not np.array_equal(other.excerpts[:, -7:], recorded.excerpts[:, -7:])
 
 
@@ -427,7 +456,7 @@ def test_params_that_the_subject_cannot_give_are_an_error(changes: dict[str, Any
 
 
 def test_layers_are_recorded_in_ascending_order_however_they_are_asked(recorded: Recordings, tmp_path: Path) -> None:
-    found = run(MadeUp(), tmp_path, record_params(layers=[1, 0]))
+    found = run(MadeUp(), tmp_path, record_params(layers=[1, 0]), excerpts_of(recorded))
     np.testing.assert_array_equal(found.layers, recorded.layers)
     np.testing.assert_array_equal(found.activations, recorded.activations)
 
@@ -435,9 +464,7 @@ def test_layers_are_recorded_in_ascending_order_however_they_are_asked(recorded:
 @pytest.fixture
 def project(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml for the tiny model and a little text."""
-    (tmp_path / "texts").mkdir()
-    for number in range(6):
-        (tmp_path / "texts" / f"{number}.txt").write_text(TEXT[number * 7 :], encoding="utf-8")
+    write_corpus(tmp_path / "texts")
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["subject"] |= {"model": str(tiny_model), "sha256": None}
     params["corpus"] |= {"source": "texts", "sha256": None, "format": "text"}
@@ -462,10 +489,11 @@ def test_the_stage_writes_the_same_bytes_twice_and_leaves_no_scratch(project: Pa
     assert list((project / ".cache" / "record").iterdir()) == []
     found = read_recordings(project / "a")
     assert (found.activations.shape, found.corpus.shape) == ((10, 17, 16), (150, 16))
-    assert found.about["documents"] == 6
+    assert found.about["documents"] == 12
     assert found.about["bos"] == 0
     joined = b"".join(found.vocabulary[token] for token in found.corpus[0])
-    assert joined.decode() in TEXT
+    assert joined.decode() in (project / "texts" / found.documents["document"][0].as_py()).read_text(encoding="utf-8")
+    assert (found.about["split_by"], found.about["windows_repeated"]) == ("document", 0)
     assert str(project) not in json.dumps(found.about)
 
 
@@ -474,7 +502,7 @@ def test_malformed_documents_are_in_the_header(project: Path) -> None:
     (project / "texts" / "short.txt").write_text("hi", encoding="utf-8")
     main(project / "a")
     about = read_recordings(project / "a").about
-    assert (about["documents"], about["documents_malformed"], about["documents_too_short"]) == (7, 1, 1)
+    assert (about["documents"], about["documents_malformed"], about["documents_too_short"]) == (13, 1, 1)
 
 
 def start(project: Path, **environment: str) -> "subprocess.Popen[str]":

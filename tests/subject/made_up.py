@@ -51,10 +51,12 @@ class MadeUp:
             visit(layer, torch.from_numpy(self.dense(layer, tokens.numpy())))
 
 
-def made_up_excerpts(count: int = 700, length: int = 8, seed: int = 3) -> Excerpts:
+def made_up_excerpts(count: int = 700, length: int = 8, seed: int = 3, held_out: bool = False) -> Excerpts:
+    """Ten to a document; where some are held out, those of every fourth document."""
     rng = np.random.default_rng(seed)
     tokens = (VOCABULARY * rng.random((count, length)) ** 2).astype(np.int32)
-    return Excerpts([f"d{i // 10}" for i in range(count)], np.arange(count, dtype=np.int32), tokens)
+    numbers = np.arange(count)
+    return Excerpts([f"d{i // 10}" for i in range(count)], numbers.astype(np.int32), tokens, (numbers // 10 % 4 == 1) & held_out)
 
 
 def record_params(**changes: Any) -> RecordParams:
