@@ -15,6 +15,26 @@ NOT_PROSE = frozenset(
     {"ref", "references", "table", "gallery", "math", "chem", "timeline", "imagemap", "hiero", "score"}
     | {"source", "syntaxhighlight", "pre", "code", "templatestyles", "inputbox"}
 )
+REFERENCE_LISTS = frozenset(
+    {"references", "notes", "footnotes", "citations", "sources", "bibliography", "further reading", "external links", "works cited"}
+    | {"notes and references", "references and notes", "footnotes and references", "references and further reading", "primary sources"}
+)
+"""Titles of sections without prose, in lower case."""
+COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
+# Cut out before parsing: the parser leaves a tag as text where anything inside it is not closed, and references hold the worst markup.
+# One that is never closed ends with its line.
+REFERENCE = re.compile(r"<ref\b[^>]*/>|<ref\b[^>]*>(?:(?!<ref\b).)*?</ref\s*>|<ref\b[^>\n]*>[^\n]*", re.DOTALL | re.IGNORECASE)
+QUOTES = re.compile(r"'{2,}")
+"""Bold and italic; left as text by the parser, because it reads over an end of a tag to find theirs."""
+TABLE = re.compile(r"^[ \t:*]*\{\|(?:(?!\{\|).)*?\n[ \t]*\|\}", re.DOTALL | re.MULTILINE)
+TABLE_LINE = re.compile(r"^[ \t]*(\{\||\||!).*\n?", re.MULTILINE)
+TAG = re.compile(
+    r"</?(ref|references|blockquote|br|div|span|small|big|sub|sup|center|font|table|tr|td|th|p|li|ul|ol|dl|dt|dd|nowiki|poem|cite|code|pre"
+    r"|math|gallery|noinclude|includeonly|onlyinclude|b|i|u|s|em|strong|tt|h[1-6]|hr|del|ins|var|abbr|source|syntaxhighlight|timeline"
+    r"|section|imagemap|score|templatestyles)\b[^<>]*>",
+    re.IGNORECASE,
+)
+"""Tags that the parser left as text."""
 # [[File:...]], [[Category:...]] and links to other languages ([[de:...]]) show no text where they stand.
 NO_TEXT_LINK = re.compile(r"\s*(file|image|media|category|[a-z]{2,3}(-[a-z]+)*|simple)\s*:", re.IGNORECASE)
 EMPTY_BRACKETS = re.compile(r" ?\(\s*[;,:]*\s*\)")
@@ -71,9 +91,30 @@ def prose(markup: str) -> str:
     """
     import mwparserfromhell
 
-    text = "".join(visible(mwparserfromhell.parse(markup).nodes))
+    parsed = mwparserfromhell.parse(REFERENCE.sub("", COMMENT.sub("", markup)), skip_style_tags=True)
+    text = without_tables(TAG.sub("", QUOTES.sub("", "".join(visible(sections_of_prose(parsed.nodes))))))
     text = AFTER_BRACKET.sub("(", EMPTY_BRACKETS.sub("", text))
     return MANY_LINES.sub("\n\n", LAST_BLANKS.sub("", MANY_BLANKS.sub(" ", text))).strip()
+
+
+def sections_of_prose(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Nodes that are in no section whose title says that it lists references."""
+    from mwparserfromhell.nodes import Heading
+
+    left_out = 0
+    """Level of the heading whose section is left out, 0 for none."""
+    for node in nodes:
+        if isinstance(node, Heading) and (not left_out or node.level <= left_out):
+            left_out = node.level if QUOTES.sub("", str(node.title)).strip().lower() in REFERENCE_LISTS else 0
+        if not left_out:
+            yield node
+
+
+def without_tables(text: str) -> str:
+    """Text without the tables that the parser left in it, inner ones first, and without lines of broken ones."""
+    while (fewer := TABLE.sub("", text)) != text:
+        text = fewer
+    return TABLE_LINE.sub("", text)
 
 
 def visible(nodes: Iterable[Any]) -> Iterator[str]:

@@ -72,6 +72,29 @@ def test_prose_holds_no_templates_tables_references_files_or_markup() -> None:
     assert prose(markup) == "History\nBold and italic see the site (born)\n\none \u2013 two"
 
 
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ("cold.<ref>''The World, Vol. 2, Ch. 17</ref> Snow.", "cold. Snow."),  # Italics that never end.
+        ("cold.<ref name=a/> Ice<ref name='b/c' /> falls<ref>[http://x.org It's \"x\"], 2013.</ref>.", "cold. Ice falls."),
+        ("cold.<ref>one</ref><ref>''two</ref> Snow.", "cold. Snow."),
+        ("cold.<ref>never closed\nNext line.", "cold.\nNext line."),
+        ("<blockquote>\nIf ''I wished.<ref>W</ref>\n</blockquote>\nAfter.", "If I wished.\n\nAfter."),
+        ("a<!-- <ref> --> b '''bold''' ''it''", "a b bold it"),
+        ('Before\n{| class="wikitable font:80%;"\n|-\n| \'\'one || two\n{|\n| inner\n|}\n|}\nAfter', "Before\n\nAfter"),
+        ("x [[File:a.svg|thumb|''Two [[trees]]]] y", "x y"),
+        ("It is 5 < 6 and 7 > 6.", "It is 5 < 6 and 7 > 6."),
+    ],
+)
+def test_no_tag_reference_or_table_is_left_where_markup_inside_is_broken(markup: str, expected: str) -> None:
+    assert prose(markup) == expected
+
+
+def test_sections_that_list_references_are_left_out_with_what_is_under_them() -> None:
+    markup = "Snow.\n== References ==\n* Smith\n=== Books ===\n* Miller\n==Uses==\nSkiing.\n==''External links''==\n* x\n"
+    assert prose(markup) == "Snow.\nUses\nSkiing."
+
+
 def test_text_files_are_read_in_the_order_of_their_names_and_binary_ones_counted(tmp_path: Path) -> None:
     for name, content in {"b.txt": b"two", "a.txt": "ein Schn\u00e4ppchen".encode(), "c.bin": b"\xff\xfe\x00", "d.txt": b"nul\0"}.items():
         (tmp_path / name).write_bytes(content)
