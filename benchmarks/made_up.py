@@ -43,7 +43,7 @@ def without_bos(model: Any, loader: Any) -> Subject:
     """A subject that reads the tokens and nothing before them."""
     sites = tuple(find_sites(model, "auto"))
     widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model, SimpleNamespace(bos_token_id=None), [b"x"] * VOCABULARY, sites, widths, loader)
+    return Subject(model, SimpleNamespace(), [b"x"] * VOCABULARY, None, sites, widths, loader)
 
 
 def random_excerpts(count: int) -> Excerpts:

@@ -17,3 +17,5 @@ class SubjectParams(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     site: str = "auto"
     """`auto` for a known architecture, else the module path of the MLP's output projection with {layer} in it."""
+    bos: str = "auto"
+    """What is fed before each excerpt: `auto`, what the tokenizer itself puts before a text; `none`; or a token such as <|endoftext|>."""

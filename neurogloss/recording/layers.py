@@ -42,16 +42,18 @@ def plan_layers(params: RecordParams, widths: Sequence[int], held_out: Bool[np.n
 
     Raises UserError with every problem of the params.
     """
-    layers = list(range(len(widths))) if params.layers == "all" else list(params.layers)
+    layers = [layer for layer, width in enumerate(widths) if width] if params.layers == "all" else list(params.layers)
     problems = [f"record.layers names layer {layer} twice" for layer in sorted({x for x in layers if layers.count(x) > 1})]
     wrong = [layer for layer in layers if layer >= len(widths)]
     problems += [f"record.layers names {wrong}, the subject has layers 0 to {len(widths) - 1}"] if wrong else []
+    without = [layer for layer in layers if layer < len(widths) and not widths[layer]]
+    problems += [f"record.layers names {without}, which have no neurons at subject.site; leave them out"] if without else []
     problems += [] if layers else ["record.layers is empty; name layers or write all"]
     if params.neurons != "all":
         problems += [
             f"record.neurons asks for {params.neurons} neurons of layer {layer}, which has {widths[layer]}"
             for layer in layers
-            if layer < len(widths) and params.neurons > widths[layer]
+            if layer < len(widths) and params.neurons > widths[layer] > 0
         ]
     if params.top + params.random > params.excerpts:
         problems.append(f"record.top + record.random is {params.top + params.random}, more than the {params.excerpts} excerpts")

@@ -145,7 +145,12 @@ def read_excerpts(corpus: CorpusParams, params: RecordParams, subject: Subject) 
     """Draw the excerpts; the counts say what the corpus held and what was left out."""
     counts: Counter[str] = Counter()
     documents = read_documents(corpus, counts)
-    excerpts = draw_excerpts(documents, subject.encode, params.excerpts, params.tokens, excerpt_rng(params.seed), counts)
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        counts["special_tokens"] += subject.special_tokens_in(texts)
+        return subject.encode(texts)
+
+    excerpts = draw_excerpts(documents, encode, params.excerpts, params.tokens, excerpt_rng(params.seed), counts)
     slots = assign_splits(params.top, params.random, params.per_split)
     needed = Needed(len(slots.where(Split.SCORE)), len(slots.where(*OPEN_SPLITS)))
     excerpts = hold_out_documents(excerpts, params.split_by, needed, params.seed)
@@ -181,7 +186,8 @@ def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts:
     return {
         "subject": subject.model_dump(),
         "architecture": loaded.model.config.model_type,
-        "first_site": loaded.sites[0],
+        "first_site": next(filter(None, loaded.sites)),
+        "layers_without_site": [layer for layer, site in enumerate(loaded.sites) if not site],
         "widths": list(loaded.widths),
         "bos": loaded.bos,
         "corpus": corpus.model_dump(),
@@ -191,5 +197,6 @@ def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts:
         "documents_too_short": counts["too_short"],
         "corpus_tokens": counts["tokens"],
         "corpus_windows": counts["windows"],
+        "special_tokens_read_as_text": counts["special_tokens"],
         "windows_repeated": counts["repeated"],
     }

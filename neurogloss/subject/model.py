@@ -1,9 +1,11 @@
 """The model under study: weights, tokenizer, neuron sites, and a forward pass that shows the activations of each layer."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.memory import keep_freed_memory
 from neurogloss.subject.device import device
+from neurogloss.subject.gguf_file import correct_pre_tokenizer
 from neurogloss.subject.sites import find_sites, width
 from neurogloss.subject.sources import resolve
 from neurogloss.subject.token_bytes import token_bytes
@@ -42,27 +45,36 @@ class Subject:
     tokenizer: Any
     vocabulary: list[bytes]
     """Bytes of each token id."""
+    bos: int | None
+    """The token fed before each excerpt."""
     sites: tuple[str, ...]
-    """Module path of each layer's MLP output projection."""
+    """Module path of each layer's MLP output projection; empty where a layer has none."""
     widths: tuple[int, ...]
-    """Neurons of each layer."""
+    """Neurons of each layer; 0 where it has no site."""
     loader: "Callable[[], Subject]"
     """Loads the same subject in another process; equal loaders load equal subjects."""
 
     def __post_init__(self) -> None:
         """Hook the sites."""
         for layer, site in enumerate(self.sites):
+            if not site:
+                continue
             self.model.get_submodule(site).register_forward_pre_hook(hook(layer))
 
-    @property
-    def bos(self) -> int | None:
-        """The token fed before each excerpt, where the tokenizer has one."""
-        found = self.tokenizer.bos_token_id
-        return None if found is None else int(found)
-
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text, no special tokens added."""
-        return [list(ids) for ids in self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+        """Token ids of each text, no special tokens added; what spells a special token is text like any other."""
+        found = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return [list(ids) for ids in found["input_ids"]]
+
+    def special_tokens_in(self, texts: list[str]) -> int:
+        """How often a text spells a special token."""
+        return sum(len(self.special.findall(text)) for text in texts) if self.special else 0
+
+    @cached_property
+    def special(self) -> re.Pattern[str] | None:
+        """Matches special tokens; None where there are none."""
+        spelled = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special and token.content}
+        return re.compile("|".join(re.escape(token) for token in sorted(spelled, key=lambda token: (-len(token), token)))) if spelled else None
 
     def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
         """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
@@ -111,9 +123,23 @@ def load_subject(params: SubjectParams) -> Subject:
     keep_freed_memory()
     model, tokenizer = load_model(path, params.model, params.dtype)
     sites = tuple(find_sites(model, params.site))
-    widths = tuple(width(model.get_submodule(site), site) for site in sites)
+    widths = tuple(width(model.get_submodule(site), site) if site else 0 for site in sites)
+    bos = bos_token(tokenizer, params.bos)
     model = model.to(device()).eval().requires_grad_(False)
-    return Subject(model, tokenizer, token_bytes(tokenizer), sites, widths, Loader(params))
+    return Subject(model, tokenizer, token_bytes(tokenizer), bos, sites, widths, Loader(params))
+
+
+def bos_token(tokenizer: Any, setting: str) -> int | None:
+    """The token that `subject.bos` asks for; UserError where the vocabulary has no such token."""
+    if setting == "none":
+        return None
+    if setting == "auto":
+        plain, usual = (tokenizer("a", add_special_tokens=added, verbose=False)["input_ids"] for added in (False, True))
+        return int(usual[0]) if usual[:1] != plain[:1] else None
+    vocabulary = tokenizer.get_vocab()
+    if setting not in vocabulary:
+        raise UserError(f"subject.bos is {setting!r}, which is no token of {tokenizer.name_or_path}; expected auto, none or a token such as <s>")
+    return int(vocabulary[setting])
 
 
 def hook(layer: int) -> Callable[[Any, Any], None]:
@@ -142,6 +168,8 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
         if type(config) not in AutoModelForCausalLM._model_mapping:
             raise UserError(f"{source} is a {config.model_type} model, expected a causal language model; name another {setting}")
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        if path.suffix == ".gguf":
+            correct_pre_tokenizer(tokenizer, path, source)
         options = {**options, "dtype": getattr(torch, dtype), "use_safetensors": True, "output_loading_info": True}
         model, report = AutoModelForCausalLM.from_pretrained(place, config=config, **options)  # Else it reads the file once more.
     except (OSError, ValueError, KeyError, SafetensorError) as error:

@@ -1,8 +1,12 @@
 """Where the neurons of a model are: a neuron is one input of the MLP's output projection."""
 
+import logging
+import re
 from typing import Any
 
 from neurogloss.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 # Module path of the output projection by `model_type`; what is not here is named by `subject.site`.
 LLAMA_LIKE = "model.layers.{layer}.mlp.down_proj"
@@ -29,7 +33,10 @@ SITES = {
 
 
 def find_sites(model: Any, site: str) -> list[str]:
-    """Module path of each layer's output projection, the layer nearest to the input first; UserError where there is none."""
+    """Module path of each layer's output projection, the layer nearest to the input first; UserError where no layer has one.
+
+    A layer without it, such as one of experts, has an empty path, and that is said.
+    """
     kind = model.config.model_type
     if site == "auto":
         if kind not in SITES:
@@ -41,14 +48,16 @@ def find_sites(model: Any, site: str) -> list[str]:
     if "{layer}" not in site:
         raise UserError(f"subject.site is {site!r}, expected a module path with {{layer}} in it, such as {LLAMA_LIKE}")
     modules = dict(model.named_modules())
-    found: list[str] = []
-    while (path := site.replace("{layer}", str(len(found)))) in modules:
-        found.append(path)
+    pattern = re.compile(re.escape(site).replace(re.escape("{layer}"), r"(0|[1-9]\d*)", 1))
+    found = {int(match[1]): path for path in modules if (match := pattern.fullmatch(path))}
     if not found:
         near = [path for path in modules if path.rpartition(".")[2] == site.rpartition(".")[2]][:1]
         hint = f"; the model has {near[0]}" if near else ""
         raise UserError(f"subject.site {site!r} names no module of this {kind} model{hint}; correct it")
-    return found
+    layers = range(max(*found, int(getattr(model.config.get_text_config(), "num_hidden_layers", 0)) - 1) + 1)
+    if missing := [layer for layer in layers if layer not in found]:
+        logger.warning("layers %s of %s are left out: they have no %s; subject.site can name another place", missing, len(layers), site)
+    return [found.get(layer, "") for layer in layers]
 
 
 def width(module: Any, path: str) -> int:

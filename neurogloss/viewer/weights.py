@@ -1,8 +1,8 @@
 """What the subject's weights alone say of a neuron: tokens it reads and writes, neurons before and after it.
 
 tokens read     embedding · diag(gain of the norm before the MLP) · input weights
-tokens written  output weights · diag(gain of the last norm) · unembedding
-neuron, neuron  output weights · diag(gain of the later layer's norm) · input weights
+tokens written  output weights · diag(gain of a norm after the MLP) · diag(gain of the last norm) · unembedding
+neuron, neuron  output weights · diag(gain of a norm after the MLP) · diag(gain of the later layer's norm) · input weights
 (Bills et al. 2023, the release's README.) A gated MLP multiplies two inputs. Its tokens read are ranked by act(gate) · up of the token's
 embedding at unit scale, which fits the recorded means better than either factor alone; between neurons its input weights are the sum
 of the two, since both raise a firing neuron.
@@ -21,6 +21,8 @@ from neurogloss.viewer.strongest import Strongest, strongest
 
 BEFORE = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "ln_mlp", "final_layer_norm", "input_layernorm", "ln_1")
 """Names of the norm before the MLP in a layer."""
+AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")
+"""Names of a norm of what the MLP adds, as Gemma 2 and 3, OLMo 2 and 3 and GLM-4 have it."""
 LAST = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 """Names of the norm after the last layer."""
 TOKENS = 10
@@ -36,6 +38,7 @@ class LayerWeights:
     gated: tuple[Float[np.ndarray, "neuron width"], Float[np.ndarray, "neuron width"]] | None
     """The two inputs of a gated MLP, the gate first, times that gain."""
     writes: Float[np.ndarray, "neuron width"]
+    """Output weights times the gain of the norm after the MLP, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,15 @@ class Weights:
     def unembedding(self) -> Float[np.ndarray, "token width"]:
         """Each token on the way out, times the gain of the last norm."""
         head = self.model.get_output_embeddings()
-        container = self.model.get_submodule(parent(self.sites[0], 0).rpartition(".")[0])
+        layer, site = next((layer, site) for layer, site in enumerate(self.sites) if site)
+        container = self.model.get_submodule(parent(site, layer).rpartition(".")[0])
         table = self.embedding if head is None else array(head.weight)
         return np.asarray(table * gain(named(container, LAST), table.shape[1]))
 
     @cached_property
-    def layers(self) -> list[LayerWeights]:
-        """The MLP of every layer."""
-        return [layer_weights(self.model, site, number) for number, site in enumerate(self.sites)]
+    def layers(self) -> dict[int, LayerWeights]:
+        """The MLP of every layer that has a site."""
+        return {number: layer_weights(self.model, site, number) for number, site in enumerate(self.sites) if site}
 
 
 def parent(site: str, layer: int) -> str:
@@ -93,9 +97,10 @@ def layer_weights(model: Any, site: str, layer: int) -> LayerWeights:
     if len(inputs) not in (1, 2):
         raise UserError(f"the MLP at {mlp_path} has no input projection that this page knows")
     after = hasattr(block, "post_feedforward_layernorm") and not hasattr(block, "pre_feedforward_layernorm")
+    added = gain(named(block, AFTER), writes.shape[1])
     scale = gain(None if after else named(block, BEFORE), writes.shape[1])
     parts = [inputs[name] * scale for name in sorted(inputs, key=lambda name: ("gate" not in name, name))]
-    return LayerWeights(sum(parts[1:], parts[0]), (parts[0], parts[1]) if len(parts) == 2 else None, writes)
+    return LayerWeights(sum(parts[1:], parts[0]), (parts[0], parts[1]) if len(parts) == 2 else None, writes * added)
 
 
 def by_neuron(projection: Any) -> Float[np.ndarray, "input output"]:

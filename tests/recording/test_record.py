@@ -25,7 +25,7 @@ from neurogloss.measures.levels import levels
 from neurogloss.recording import kernels
 from neurogloss.recording import stream as stream_module
 from neurogloss.recording.checkpoint import Scratch
-from neurogloss.recording.layers import LayerPlan
+from neurogloss.recording.layers import LayerPlan, plan_layers
 from neurogloss.recording.run import passes, record_excerpts
 from stages.record import main
 from tests.pipeline import write_corpus
@@ -455,6 +455,13 @@ def test_params_that_the_subject_cannot_give_are_an_error(changes: dict[str, Any
         run(MadeUp(), tmp_path, record_params(**changes))
 
 
+def test_layers_without_neurons_are_not_among_all_and_cannot_be_asked_for() -> None:
+    nothing = np.zeros(700, np.bool_)
+    assert [plan.layer for plan in plan_layers(record_params(neurons=3), [0, 6, 0, 9], nothing)] == [1, 3]
+    with pytest.raises(UserError, match=r"record.layers names \[0, 2\], which have no neurons at subject.site"):
+        plan_layers(record_params(neurons=3, layers=[0, 1, 2]), [0, 6, 0, 9], nothing)
+
+
 def test_layers_are_recorded_in_ascending_order_however_they_are_asked(recorded: Recordings, tmp_path: Path) -> None:
     found = run(MadeUp(), tmp_path, record_params(layers=[1, 0]), excerpts_of(recorded))
     np.testing.assert_array_equal(found.layers, recorded.layers)
@@ -490,7 +497,7 @@ def test_the_stage_writes_the_same_bytes_twice_and_leaves_no_scratch(project: Pa
     found = read_recordings(project / "a")
     assert (found.activations.shape, found.corpus.shape) == ((10, 17, 16), (150, 16))
     assert found.about["documents"] == 12
-    assert found.about["bos"] == 0
+    assert found.about["bos"] is None
     joined = b"".join(found.vocabulary[token] for token in found.corpus[0])
     assert joined.decode() in (project / "texts" / found.documents["document"][0].as_py()).read_text(encoding="utf-8")
     assert (found.about["split_by"], found.about["windows_repeated"]) == ("document", 0)

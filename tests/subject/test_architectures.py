@@ -54,7 +54,7 @@ def random_subject(kind: str, settings: dict[str, Any], bos: int | None) -> Subj
                 torch.nn.init.normal_(weight, 1.0 if "norm" in name or "ln_" in name else 0.0, 0.3)
     sites = tuple(find_sites(model, "auto"))
     widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model, SimpleNamespace(bos_token_id=bos), [], sites, widths, lambda: random_subject(kind, settings, bos))
+    return Subject(model, SimpleNamespace(), [], bos, sites, widths, lambda: random_subject(kind, settings, bos))
 
 
 def recorded(subject: Subject, tokens: Tensor, layers: list[int]) -> dict[int, Tensor]:

@@ -11,11 +11,12 @@ import torch
 from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.subject.model import load_subject
+from neurogloss.subject.sites import LLAMA_LIKE
 from tests.tiny import save_tiny_model
 
 
-def load(path: Path | str, site: str = "auto", dtype: str = "float32") -> Any:
-    return load_subject(SubjectParams(model=str(path), revision=None, sha256=None, dtype=dtype, site=site))  # type: ignore[arg-type]  # str is narrower there
+def load(path: Path | str, site: str = "auto", dtype: str = "float32", bos: str = "auto") -> Any:
+    return load_subject(SubjectParams(model=str(path), revision=None, sha256=None, dtype=dtype, site=site, bos=bos))  # type: ignore[arg-type]  # str is narrower there
 
 
 @pytest.fixture
@@ -32,10 +33,57 @@ def test_the_tiny_model_is_loaded_with_its_sites_and_bytes(tiny_model: Path) -> 
     subject = load(tiny_model)
     assert subject.sites == ("model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj")
     assert subject.widths == (48, 48)
-    assert subject.bos == 0
+    assert subject.bos is None  # The tokenizer has a BOS token, but puts none before a text.
     assert not subject.model.training
     ids = subject.encode(["snow and rain 😀"])[0]
     assert b"".join(subject.vocabulary[token] for token in ids) == "snow and rain 😀".encode()
+
+
+def test_what_spells_a_special_token_is_text_and_is_counted(tiny_model: Path) -> None:
+    subject = load(tiny_model)
+    texts = ["the end.</s><s>New", "<s", "snow"]
+    for text, ids in zip(texts, subject.encode(texts), strict=True):
+        assert not {0, 1} & set(ids)
+        assert b"".join(subject.vocabulary[token] for token in ids) == text.encode()
+    assert subject.special_tokens_in(texts) == 2
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("auto", 0), ("none", None), ("</s>", 1), ("a", 66)])
+def test_bos_is_what_the_tokenizer_puts_before_a_text_or_what_is_asked_for(model_copy: Path, setting: str, expected: int | None) -> None:
+    path = model_copy / "tokenizer.json"
+    spelled = json.loads(path.read_text(encoding="utf-8"))
+    first = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    spelled["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [first, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}},
+    }
+    path.write_text(json.dumps(spelled), encoding="utf-8")
+    assert load(model_copy, bos=setting).bos == expected
+
+
+def test_a_bos_that_is_no_token_is_an_error(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="subject.bos is '<bos>', which is no token of .*; expected auto, none or a token such as <s>"):
+        load(tiny_model, bos="<bos>")
+
+
+def test_layers_without_the_projection_are_left_out_under_their_own_numbers_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    save_tiny_model(tmp_path / "model")
+    sizes = {"vocab_size": 384, "hidden_size": 8, "intermediate_size": 12, "moe_intermediate_size": 4, "num_experts": 4, "num_experts_per_tok": 2}
+    heads = {"num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 4, "mlp_only_layers": [1, 3]}
+    Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **heads)).save_pretrained(tmp_path / "model")
+    subject = load(tmp_path / "model", site=LLAMA_LIKE)
+    assert subject.sites == ("", "model.layers.1.mlp.down_proj", "", "model.layers.3.mlp.down_proj")
+    assert subject.widths == (0, 12, 0, 12)
+    assert "layers [0, 2] of 4 are left out: they have no model.layers.{layer}.mlp.down_proj" in caplog.text
+    seen: dict[int, torch.Tensor] = {}
+    subject.activations(torch.ones((2, 5), dtype=torch.int64), [1, 3], lambda layer, found: seen.update({layer: found.clone()}))
+    assert {layer: found.shape for layer, found in seen.items()} == {1: (2, 5, 12), 3: (2, 5, 12)}
 
 
 def test_a_tokenizer_without_bos_feeds_none(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.config.subject import SubjectParams
 from neurogloss.subject.model import Subject, load_subject
+from neurogloss.subject.sites import find_sites
 from neurogloss.viewer.live import analyse
 from neurogloss.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
 from neurogloss.viewer.model import Model
@@ -93,6 +94,33 @@ def test_a_plain_mlp_is_read_in_its_own_layout() -> None:
     found = layer_weights(neox, "gpt_neox.layers.0.mlp.dense_4h_to_h", 0)
     assert np.allclose(found.reads, neox.gpt_neox.layers[0].mlp.dense_h_to_4h.weight.detach())
     assert found.writes.shape == (24, 8)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "olmo2", "olmo3"])
+def test_what_a_norm_after_the_mlp_multiplies_by_is_part_of_what_a_neuron_writes(kind: str) -> None:
+    """By hand: the MLP's output when one neuron alone fires, as the model adds it to the residual stream, up to the norm's scale."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "head_dim": 8}
+    config = AutoConfig.for_model(kind, **sizes, num_attention_heads=2, num_key_value_heads=2, pad_token_id=None)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                torch.nn.init.normal_(weight, 1.0, 0.5)
+    sites = tuple(find_sites(model, "auto"))
+    weights = Weights(model, sites)
+    for layer, block in enumerate(model.model.layers):
+        with torch.inference_mode():
+            added = block.post_feedforward_layernorm(block.mlp.down_proj(torch.eye(24))).numpy()  # (neuron, width)
+        scale = np.linalg.norm(added, axis=1, keepdims=True)
+        writes = weights.layers[layer].writes
+        assert np.allclose(writes / np.linalg.norm(writes, axis=1, keepdims=True), added / scale, atol=1e-4)
+        last = model.model.norm.weight.detach().numpy() + (1 if "gemma" in kind else 0)
+        logits = (added / scale * last) @ model.lm_head.weight.detach().numpy().T
+        shown = lens(weights, lexicon(weights, np.arange(50)), layer, np.arange(24)).writes
+        assert np.array_equal(shown.columns, np.argsort(-logits, axis=1, kind="stable")[:, : shown.columns.shape[1]])
 
 
 def test_connected_neurons_are_the_largest_weights_between_layers(subject: Subject, result: ViewedResult) -> None:
