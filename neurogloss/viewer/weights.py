@@ -58,7 +58,7 @@ class Weights:
         """Each token on the way out, times the gain of the last norm."""
         head = self.model.get_output_embeddings()
         layer, site = next((layer, site) for layer, site in enumerate(self.sites) if site)
-        container = self.model.get_submodule(parent(site, layer).rpartition(".")[0])
+        container = self.model.get_submodule(parent(site, layer).rsplit(".", 2)[0])  # Above the list of layers.
         table = self.embedding if head is None else array(head.weight)
         return np.asarray(table * gain(named(container, LAST), table.shape[1]))
 
