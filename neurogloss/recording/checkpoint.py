@@ -3,21 +3,29 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from neurogloss.artifacts.files import written
+from neurogloss.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 120.0
 """A save costs seconds where there are many neurons; at most so much work is lost with a killed run."""
+
+
+ENDING_S = 10.0
+"""How long a run that another one keeps out waits: a killed run may need a moment to end."""
 
 
 def run_key(facts: Mapping[str, Any]) -> str:
@@ -32,6 +40,23 @@ class Scratch:
     folder: Path
     key: str
     saved: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs of this key out until the block or the process ends; UserError where one goes on for longer than ENDING_S."""
+        path = self.folder.with_name(f"{self.folder.name}.lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path, timeout=ENDING_S):
+                path.write_text(str(os.getpid()), encoding="utf-8")
+                yield
+        except Timeout as error:
+            holder = path.read_text(encoding="utf-8").strip() or "unknown"
+            raise UserError(
+                f"the same is being recorded by another run (process {holder}, which holds {path}); wait for its end, or stop it, and run again"
+            ) from error
+        except PermissionError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; free or change the disk and run again") from error
 
     def due(self) -> bool:
         """Whether the last save is long enough ago."""

@@ -44,15 +44,17 @@ def record(params: Params, out: Path) -> Recordings:
     """Record the neurons that the params name, write the recordings to the folder `out`, and open them.
 
     Activations are in the subject's own unit, float16 (neuron, slot, token). Half-finished work lies in `.cache/record/` of the
-    repository and is resumed by the next run of the same params. Raises UserError where subject, corpus and params do not fit together.
+    repository and is resumed by the next run of the same params; two at once would spoil it, so the second is refused. Raises UserError
+    where subject, corpus and params do not fit together.
     """
     subject = load_subject(params.subject)
     excerpts, counts = read_excerpts(params.corpus, params.record, subject)
     scratch = open_scratch(params.subject, params.record, excerpts)
-    found = record_excerpts(subject, excerpts, params.record, scratch)
-    found.about.update(about(params.subject, params.corpus, subject, counts))
-    write_recordings(out, found)
-    scratch.remove()
+    with scratch.alone():
+        found = record_excerpts(subject, excerpts, params.record, scratch)
+        found.about.update(about(params.subject, params.corpus, subject, counts))
+        write_recordings(out, found)
+        scratch.remove()
     logger.info("recorded %s neurons of %s layers on %s excerpts", len(found), len(set(found.layers.tolist())), len(excerpts.starts))
     return read_recordings(out)
 

@@ -1,5 +1,6 @@
 """record: everything kept equals what a dense computation gives; the same bytes however the work was cut; bad input is told."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -493,7 +494,7 @@ def test_the_stage_writes_the_same_bytes_twice_and_leaves_no_scratch(project: Pa
     main(project / "a")
     main(project / "b")
     assert digest(project / "a") == digest(project / "b")
-    assert list((project / ".cache" / "record").iterdir()) == []
+    assert [path.suffix for path in (project / ".cache" / "record").iterdir()] == [".lock"]
     found = read_recordings(project / "a")
     assert (found.activations.shape, found.corpus.shape) == ((10, 17, 16), (150, 16))
     assert found.about["documents"] == 12
@@ -512,10 +513,10 @@ def test_malformed_documents_are_in_the_header(project: Path) -> None:
     assert (about["documents"], about["documents_malformed"], about["documents_too_short"]) == (13, 1, 1)
 
 
-def start(project: Path, **environment: str) -> "subprocess.Popen[str]":
+def start(project: Path, out: str = "data/recordings", **environment: str) -> "subprocess.Popen[str]":
     """The stage as DVC runs it."""
     repository = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "stages.record", "--out", "data/recordings"]
+    command = [sys.executable, "-m", "stages.record", "--out", out]
     settings = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(command, cwd=project, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -542,6 +543,59 @@ def test_a_stage_killed_at_any_point_ends_with_the_same_bytes_the_next_time(proj
         assert not (project / "data" / "recordings").exists()
     main(project / "data" / "recordings")
     assert digest(project / "data" / "recordings") == digest(project / "whole")
+
+
+def run_pair(project: Path, seed: int) -> None:
+    """Two runs of the same at once, one of them or both killed at some moment; what they leave is whole or nothing."""
+    rng = np.random.default_rng(seed)
+    whole = digest(project / "whole")
+    pair = [start(project, out=f"data/{name}") for name in "ab"]
+    doomed = pair if rng.random() < 0.3 else [pair[int(rng.integers(2))]]
+    for process in doomed:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=float(rng.uniform(1, 12)))
+        process.kill()
+    for name, process in zip("ab", pair, strict=True):
+        _, said = process.communicate(timeout=240)
+        assert "Traceback" not in said
+        assert process.returncode in (0, 2, -signal.SIGKILL), said
+        if process.returncode == 2:
+            assert "error: the same is being recorded by another run" in said.splitlines()[-1]
+        if (project / "data" / name).exists():
+            assert digest(project / "data" / name) == whole
+    main(project / "data" / "again")
+    assert digest(project / "data" / "again") == whole
+
+
+def test_two_runs_at_once_never_share_half_finished_work(project: Path) -> None:
+    main(project / "whole")
+    run_pair(project, 0)
+
+
+@pytest.mark.slow  # Nine more pairs, half a minute each.
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(1, 10))
+def test_two_runs_at_once_never_share_half_finished_work_whenever_one_is_killed(project: Path, seed: int) -> None:
+    main(project / "whole")
+    run_pair(project, seed)
+
+
+def test_a_run_that_another_keeps_out_says_so_in_one_line_and_begins_when_that_has_died(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "key", "key")
+    holding = "from pathlib import Path; from neurogloss.recording.checkpoint import Scratch\n"
+    holding += f"with Scratch(Path({str(tmp_path / 'key')!r}), 'key').alone(): print('held', flush=True); input()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("neurogloss.recording.checkpoint.ENDING_S", 0.05)
+        with pytest.raises(UserError, match=f"the same is being recorded by another run .process {process.pid}, which holds .*; wait"), scratch.alone():
+            pass
+    process.kill()
+    process.communicate()
+    with scratch.alone():
+        pass
 
 
 LIMITED = """
