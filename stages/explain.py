@@ -8,14 +8,13 @@ from pathlib import Path
 
 from neurogloss.artifacts.candidates import write_candidates
 from neurogloss.artifacts.recordings import read_recordings
-from neurogloss.cli.stage import Out, ParamsFile, RecordingsFolder, command
-from neurogloss.config.params import load_params
+from neurogloss.cli.stage import Out, ParamsFile, RecordingsFolder, command, watched_params
 from neurogloss.explainers.run import explain
 
 
 def main(recordings: RecordingsFolder, out: Out, params: ParamsFile = Path("params.yaml")) -> None:
     """Propose sentences for each neuron."""
-    write_candidates(out, explain(read_recordings(recordings), load_params(params)))
+    write_candidates(out, explain(read_recordings(recordings), watched_params(params, "models")))
 
 
 if __name__ == "__main__":

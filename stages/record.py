@@ -6,16 +6,15 @@ writes  recordings/ (see neurogloss/artifacts/recordings.py)
 
 from pathlib import Path
 
-from neurogloss.cli.stage import Out, ParamsFile, command
+from neurogloss.cli.stage import Out, ParamsFile, command, watched_params
 from neurogloss.memory import restart_with_tunables
 
 
 def main(out: Out, params: ParamsFile = Path("params.yaml")) -> None:
     """Record each neuron's strongest and some random excerpts."""
-    from neurogloss.config.params import load_params
     from neurogloss.recording.run import record
 
-    record(load_params(params), out)
+    record(watched_params(params, "subject", "corpus"), out)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import typer
 from neurogloss.artifacts.candidates import read_candidates
 from neurogloss.artifacts.explanations import write_explanations
 from neurogloss.artifacts.recordings import read_recordings
-from neurogloss.cli.stage import Out, ParamsFile, RecordingsFolder, command
-from neurogloss.config.params import load_params
+from neurogloss.cli.stage import Out, ParamsFile, RecordingsFolder, command, watched_params
 from neurogloss.refining.refine import refine
 
 
@@ -24,7 +23,7 @@ def main(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Choose one sentence for each neuron."""
-    write_explanations(out, refine(read_recordings(recordings), read_candidates(candidates), load_params(params)))
+    write_explanations(out, refine(read_recordings(recordings), read_candidates(candidates), watched_params(params, "models")))
 
 
 if __name__ == "__main__":

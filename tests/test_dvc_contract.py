@@ -25,6 +25,7 @@ PLUMBING = (
     "parallel.py",
     "config/environment.py",
     "config/params.py",
+    "config/watch.py",
     "config/section.py",
     "config/endpoints.py",
     "config/limits.py",

@@ -65,6 +65,40 @@ def test_a_second_run_does_nothing(done: Repository) -> None:
     assert digests(done.folder / "data") == before
 
 
+def test_a_changed_file_of_the_corpus_or_of_a_model_makes_what_reads_it_run_again_and_else_nothing(copy: Repository) -> None:
+    """Through copies, because the originals are other tests', too."""
+    params = copy.params()
+    corpus, model = copy.folder.parent / "texts", copy.folder.parent / "model"
+    shutil.copytree(params["corpus"]["source"], corpus)
+    shutil.copytree(params["subject"]["model"], model)
+    params["corpus"]["source"] = params["watch"]["corpus"] = str(corpus)
+    params["subject"]["model"] = params["watch"]["subject"] = str(model)
+    copy.write_params(params)
+    copy.dvc("repro", "record")
+    assert "record" not in changed_stages(copy)
+    before = digests(copy.folder / "data" / "recordings")
+    (corpus / "03.txt").write_text((corpus / "03.txt").read_text(encoding="utf-8") + " and more of the same rain", encoding="utf-8")
+    assert "record" in changed_stages(copy)
+    copy.dvc("repro", "record")
+    assert digests(copy.folder / "data" / "recordings") != before
+    assert "record" not in changed_stages(copy)
+    (model / "config.json").write_text((model / "config.json").read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert "record" in changed_stages(copy)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("subject", "subject.model"), ("corpus", "corpus.source"), ("models", "models.tiny.name")])
+def test_a_source_that_dvc_does_not_watch_is_one_line(copy: Repository, kind: str, key: str) -> None:
+    params = copy.params()
+    params["watch"][kind] = ".dvcignore"
+    copy.write_params(params)
+    words = ["explain", "--recordings", "data/recordings"] if kind == "models" else ["record"]
+    done = copy.run("python", "-m", f"stages.{words[0]}", *words[1:], "--out", "out", check=False)
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"error: {key} is the path /")
+    assert f"whose changes DVC does not see; set watch.{kind} to /" in said
+
+
 def test_an_unused_prompt_touches_nothing_but_the_bookkeeping(copy: Repository) -> None:
     params = copy.params()
     params["prompts"]["explain"]["highlight"]["system"] += " Be brief."

@@ -4,10 +4,11 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from neurogloss.config.params import Params, load_params
 from neurogloss.errors import UserError
 from neurogloss.parallel import die_with_parent
 
@@ -16,6 +17,25 @@ RecordingsFolder = Annotated[Path, typer.Option(help="What record wrote.")]
 ExplanationsFile = Annotated[Path, typer.Option(help="What refine wrote.")]
 SimulationsFolder = Annotated[Path, typer.Option(help="What simulate wrote.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
+
+
+def watched_params(path: Path, *kinds: Literal["subject", "corpus", "models"]) -> Params:
+    """Read params.yaml; UserError where a source of these kinds is a path that DVC does not watch, because its changes would be missed."""
+    params = load_params(path)
+    named = {params.explain.model: "explain", params.simulate.model: "simulate", params.vocabulary.model: "vocabulary"}
+    models = [(f"models.{name}.name", params.models[name]) for name in named if name in params.models]
+    sources = {
+        "subject": [("subject.model", params.subject.model)],
+        "corpus": [] if params.corpus.format == "huggingface" else [("corpus.source", params.corpus.source)],
+        "models": [(key, model.name) for key, model in models if model.provider == "local"],
+    }
+    for kind in kinds:
+        watched = Path(getattr(params.watch, kind)).resolve()
+        for key, source in sources[kind]:
+            local = Path(source).expanduser()
+            if local.exists() and not local.resolve().is_relative_to(watched):
+                raise UserError(f"{key} is the path {source}, whose changes DVC does not see; set watch.{kind} to {local}, too")
+    return params
 
 
 def command(main: Callable[..., Any]) -> None:

@@ -25,6 +25,7 @@ from neurogloss.config.section import Section
 from neurogloss.config.simulate import SimulateParams
 from neurogloss.config.subject import SubjectParams
 from neurogloss.config.vocabulary import VocabularyParams
+from neurogloss.config.watch import WatchParams
 from neurogloss.errors import UserError
 
 RENAMED = {"explain": {"token_list": "tokens"}, "simulate": {"list": "vocabulary"}}
@@ -36,6 +37,7 @@ class Params(Section):
 
     subject: SubjectParams
     corpus: CorpusParams
+    watch: WatchParams
     record: RecordParams
     vocabulary: VocabularyParams
     explain: ExplainParams

@@ -74,7 +74,9 @@ class Subject:
     def special(self) -> re.Pattern[str] | None:
         """Matches special tokens; None where there are none."""
         spelled = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special and token.content}
-        return re.compile("|".join(re.escape(token) for token in sorted(spelled, key=lambda token: (-len(token), token)))) if spelled else None
+        return (
+            re.compile("|".join(re.escape(token) for token in sorted(spelled, key=lambda token: (-len(token), token)))) if spelled else None
+        )
 
     def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
         """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
@@ -138,7 +140,9 @@ def bos_token(tokenizer: Any, setting: str) -> int | None:
         return int(usual[0]) if usual[:1] != plain[:1] else None
     vocabulary = tokenizer.get_vocab()
     if setting not in vocabulary:
-        raise UserError(f"subject.bos is {setting!r}, which is no token of {tokenizer.name_or_path}; expected auto, none or a token such as <s>")
+        raise UserError(
+            f"subject.bos is {setting!r}, which is no token of {tokenizer.name_or_path}; expected auto, none or a token such as <s>"
+        )
     return int(vocabulary[setting])
 
 

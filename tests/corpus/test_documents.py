@@ -81,7 +81,7 @@ def test_prose_holds_no_templates_tables_references_files_or_markup() -> None:
         ("cold.<ref>never closed\nNext line.", "cold.\nNext line."),
         ("<blockquote>\nIf ''I wished.<ref>W</ref>\n</blockquote>\nAfter.", "If I wished.\n\nAfter."),
         ("a<!-- <ref> --> b '''bold''' ''it''", "a b bold it"),
-        ('Before\n{| class="wikitable font:80%;"\n|-\n| \'\'one || two\n{|\n| inner\n|}\n|}\nAfter', "Before\n\nAfter"),
+        ("Before\n{| class=\"wikitable font:80%;\"\n|-\n| ''one || two\n{|\n| inner\n|}\n|}\nAfter", "Before\n\nAfter"),
         ("x [[File:a.svg|thumb|''Two [[trees]]]] y", "x y"),
         ("It is 5 < 6 and 7 > 6.", "It is 5 < 6 and 7 > 6."),
     ],

@@ -476,6 +476,7 @@ def project(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["subject"] |= {"model": str(tiny_model), "sha256": None}
     params["corpus"] |= {"source": "texts", "sha256": None, "format": "text"}
+    params["watch"] |= {"subject": str(tiny_model), "corpus": "texts"}
     params["record"] |= {"neurons": 5, "excerpts": 150, "tokens": 16, "top": 9, "random": 8, "per_split": 2, "table_tokens": 50}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -590,7 +591,10 @@ def test_a_run_that_another_keeps_out_says_so_in_one_line_and_begins_when_that_h
     assert process.stdout.readline() == "held\n"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("neurogloss.recording.checkpoint.ENDING_S", 0.05)
-        with pytest.raises(UserError, match=f"the same is being recorded by another run .process {process.pid}, which holds .*; wait"), scratch.alone():
+        with (
+            pytest.raises(UserError, match=f"the same is being recorded by another run .process {process.pid}, which holds .*; wait"),
+            scratch.alone(),
+        ):
             pass
     process.kill()
     process.communicate()

@@ -19,7 +19,9 @@ class Tokenizer:
         self.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 
     def cut(self, text: str) -> list[str]:
-        return [part.replace("\u0120", " ").replace("\u010a", "\n") for part, _ in self.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+        return [
+            part.replace("\u0120", " ").replace("\u010a", "\n") for part, _ in self.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        ]
 
 
 def write(path: Path, pre: str | None, model: str = "gpt2") -> Path:

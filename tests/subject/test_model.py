@@ -74,7 +74,14 @@ def test_layers_without_the_projection_are_left_out_under_their_own_numbers_and_
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     save_tiny_model(tmp_path / "model")
-    sizes = {"vocab_size": 384, "hidden_size": 8, "intermediate_size": 12, "moe_intermediate_size": 4, "num_experts": 4, "num_experts_per_tok": 2}
+    sizes = {
+        "vocab_size": 384,
+        "hidden_size": 8,
+        "intermediate_size": 12,
+        "moe_intermediate_size": 4,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+    }
     heads = {"num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 4, "mlp_only_layers": [1, 3]}
     Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **heads)).save_pretrained(tmp_path / "model")
     subject = load(tmp_path / "model", site=LLAMA_LIKE)

@@ -1,0 +1,14 @@
+"""watch: paths on this machine that DVC follows, because what they hold decides over results."""
+
+from neurogloss.config.section import Section
+
+
+class WatchParams(Section):
+    """Dependencies of stages in dvc.yaml. DVC takes them from params.yaml, so they have no defaults."""
+
+    subject: str
+    """`subject.model` or a folder above it, where that is a path; else a file that is always there, .dvcignore."""
+    corpus: str
+    """The same for `corpus.source`."""
+    models: str
+    """The same for the names of local models that explain and simulate."""
