@@ -7,12 +7,15 @@ it runs; so the engine changes no number.
 import ctypes
 import logging
 import os
+import select
 import signal
 import socket
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from neurogloss.config.environment import engine, positive
@@ -24,6 +27,7 @@ Shared = TypeVar("Shared")
 Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
+SHELLS = frozenset({"sh", "dash", "bash", "zsh", "ksh", "fish", "ash"})
 RETRIES = 3
 """How often a shard is begun again after its worker died."""
 
@@ -172,7 +176,10 @@ def check_reachable(address: str) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends, so that a killed `dvc repro` leaves no second writer; elsewhere do nothing."""
+    """Ask Linux to end this process when its parent ends, so that a killed `dvc repro` leaves no second writer; elsewhere do nothing.
+
+    DVC starts a stage through a shell. Where that stays in between it does not end with DVC, so DVC itself is watched, too.
+    """
     if sys.platform != "linux":
         return
     pr_set_pdeathsig, parent = 1, os.getppid()
@@ -180,3 +187,39 @@ def die_with_parent() -> None:
     # The parent ended during the call. Process 1 as such is no sign of that: in a container it is the parent.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+    if "DVC_STAGE" in os.environ and process_name(parent) in SHELLS:
+        die_with(parent_of(parent))
+
+
+def process_name(process: int) -> str:
+    """What Linux calls a process; empty where it is gone."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def parent_of(process: int) -> int:
+    """The parent of a process; 1 where the process is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return 1
+    return int(fields[1])
+
+
+def die_with(process: int) -> None:
+    """End this process when another one ends, however it does; at once where it has ended."""
+    try:
+        ended = os.pidfd_open(process) if process > 1 else None
+    except ProcessLookupError:
+        ended = None
+    except OSError:  # Neither this kernel nor this sandbox can tell.
+        return
+
+    def wait() -> None:
+        if ended is not None:
+            select.select([ended], [], [])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True, name="die with DVC").start()

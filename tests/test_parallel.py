@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -242,6 +244,34 @@ def test_states_of_parts_taken_together_are_the_state_of_the_whole(tmp_path: Pat
         found = record_excerpts(MadeUp(), made_up_excerpts(), record_params(), Scratch(tmp_path / f"scratch-{name}", "key"))  # type: ignore[arg-type]  # it quacks
         write_recordings(tmp_path / name, found)
     assert digest(tmp_path / "ray") == digest(tmp_path / "local")
+
+
+SHELL = """
+import subprocess, sys
+command = "exec " + sys.argv[2] if sys.argv[1] == "exec" else sys.argv[2] + "; true"
+subprocess.run(["/bin/sh", "-c", command], check=False)
+"""
+CHILD = "import os, sys; from neurogloss.parallel import die_with_parent as d; d(); print(os.getpid(), flush=True); sys.stdin.read()"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent ended")
+@pytest.mark.parametrize("shell", ["exec", "stays"])
+def test_a_stage_ends_with_dvc_even_where_a_shell_stands_between_them(shell: str) -> None:
+    """The pipe that the child holds is closed when it has ended."""
+    child = f"{sys.executable} -c '{CHILD}'"
+    environment = {**os.environ, "DVC_STAGE": "record", "PYTHONPATH": str(Path(__file__).parents[1])}
+    keep, held = os.pipe()
+    started = subprocess.Popen(
+        [sys.executable, "-c", SHELL, shell, child], stdin=keep, stdout=subprocess.PIPE, env=environment, text=True, pass_fds=()
+    )
+    assert started.stdout is not None
+    process = int(started.stdout.readline())
+    ended = os.pidfd_open(process)
+    started.kill()
+    started.communicate()
+    assert select.select([ended], [], [], 20)[0]
+    for descriptor in (keep, held, ended):
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize(

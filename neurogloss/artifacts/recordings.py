@@ -15,9 +15,9 @@ A folder:
 A *slot* is a place in every neuron's row of excerpts; the layout is the same for all neurons:
 the strongest excerpts first, then the random ones.
 
-Where documents are dealt (`about.split_by`), about a quarter of the excerpts is held out with their documents. The score split has the strongest
-and some random ones of these, the other splits have the strongest and some random ones of the rest. Each split's top excerpts are in order
-of strength; with windows dealt, all top excerpts are.
+Where documents are dealt (`about.split_by`), about a quarter of the excerpts is held out with their documents. The score split has the
+strongest and some random ones of these, the other splits have the strongest and some random ones of the rest. Each split's top excerpts
+are in order of strength; with windows dealt, all top excerpts are.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from neurogloss.errors import UserError
 logger = logging.getLogger(__name__)
 
 HELD_OUT_SHARE = 0.25
-"""Of the excerpts: the strongest of a quarter are about as strong as every fourth of all, which is what dealing windows in turn scores on."""
+"""Of the excerpts: the strongest of a quarter are about as strong as every fourth of all, as which windows are dealt to the score."""
 MIN_DOCUMENTS, MIN_HELD_OUT = 8, 2
 """Documents that must give excerpts, and those of them that must be held out; with fewer the score would be about one or two texts."""
 
@@ -30,7 +30,8 @@ class Needed(NamedTuple):
 def hold_out_documents(excerpts: Excerpts, split_by: SplitBy, needed: Needed, seed: int) -> Excerpts:
     """Hold documents out, in an order that follows from their names and the seed, as long as they fit into HELD_OUT_SHARE of the excerpts.
 
-    Where there are too few documents or excerpts, `auto` holds none out, so that windows are dealt, and says so; `document` raises UserError.
+    Where there are too few documents or excerpts, `auto` holds none out, so that windows are dealt, and says so; `document` raises
+    UserError.
     """
     if split_by == "window":
         return excerpts
@@ -40,7 +41,7 @@ def hold_out_documents(excerpts: Excerpts, split_by: SplitBy, needed: Needed, se
     if enough and held_out.sum() >= needed.score and (~held_out).sum() >= needed.others:
         return replace(excerpts, held_out=held_out)
     why = (
-        f"the excerpts are from {documents} documents, of which {chosen} with {int(held_out.sum())} excerpts can be held out for the score; "
+        f"the excerpts are from {documents} documents, of which {chosen} with {int(held_out.sum())} excerpts can be held out; "
         f"{MIN_DOCUMENTS} documents, {MIN_HELD_OUT} of them held out, are needed, with {needed.score} excerpts held out "
         f"and {needed.others} others"
     )

@@ -53,7 +53,8 @@ class Scratch:
         except Timeout as error:
             holder = path.read_text(encoding="utf-8").strip() or "unknown"
             raise UserError(
-                f"the same is being recorded by another run (process {holder}, which holds {path}); wait for its end, or stop it, and run again"
+                f"the same is being recorded by another run (process {holder}, which holds {path}); "
+                "wait for its end, or stop it, and run again"
             ) from error
         except PermissionError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; free or change the disk and run again") from error

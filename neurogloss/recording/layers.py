@@ -75,7 +75,7 @@ def plan_layer(params: RecordParams, layer: int, width: int, held_out: Bool[np.n
 
 
 def draw_random(rng: np.random.Generator, rows: int, slots: Slots, held_out: Bool[np.ndarray, " excerpt"]) -> Int32[np.ndarray, "row slot"]:
-    """Random excerpts for the random slots of each row, different ones: held-out ones for the score split, if any are, others for the rest."""
+    """Different excerpts for the random slots of each row: held-out ones for the score split, if any are, and others for the rest."""
     splits = [split for kind, split in zip(slots.kinds, slots.splits, strict=True) if kind is Kind.RANDOM]
     score = np.array([split is Split.SCORE for split in splits], np.bool_) & held_out.any()
     drawn = np.empty((rows, len(splits)), np.int32)
