@@ -24,9 +24,9 @@ class RecordParams(Section):
     per_split: PositiveInt
     """Top and random excerpts dealt to each split; the surplus may be fitted on."""
     split_by: SplitBy = "auto"
-    """What is dealt to the score split: whole documents with a quarter of the excerpts, so that no document is on both sides; or windows,
-    so that most documents are. `auto` deals documents where at least 8 gave excerpts and both sides have enough, else windows; the recordings
-    say which.
+    """What is dealt to the score split: whole documents with a quarter of the excerpts, so that no document is on both sides; or
+    windows, so that most documents are. `auto` deals documents where at least 8 gave excerpts and both sides have enough, else windows;
+    the recordings say which.
     """
     table_tokens: PositiveInt
     """The most frequent tokens of the corpus, which get a mean activation."""
