@@ -29,6 +29,7 @@ PLUMBING = (
     "config/section.py",
     "config/endpoints.py",
     "config/limits.py",
+    "config/trust.py",
 )
 """What changes only messages, pictures, speed, cost or place; params.py has no defaults, so it can refuse a value but not make one.
 

@@ -34,7 +34,7 @@ def test_the_file_is_as_dvc_writes_it(copy: Path) -> None:
     [
         ("explain.concepts.phrases=2", "    phrases: 3", "    phrases: 2"),
         ("explain.method=highlight", "  method: concepts", "  method: highlight"),
-        ("simulate.method=generated", "  method: vocabulary", "  method: generated"),
+        ("simulate.method=generated", "  method: auto", "  method: generated"),
         ("record.neurons=all", "  neurons: 8", "  neurons: all"),
         ("score.controls=4", "  controls: auto", "  controls: 4"),
         ("models.server.name=llama", "    name: what-the-server-calls-it", "    name: llama"),

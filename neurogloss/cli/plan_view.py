@@ -4,14 +4,17 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from neurogloss.config.params import Params
+from neurogloss.config.trust import caution
 from neurogloss.llm.planning import PlannedStep
+from neurogloss.simulators.choice import chosen_simulator
 
 
 def plan_table(steps: list[PlannedStep], settings: Params) -> list[Table | str]:
     """A line per step, the total, and what the numbers rest on."""
+    simulator = chosen_simulator(settings)
+    said = caution(settings.prompts.explain[settings.explain.method].layout, simulator.prompt.layout)
     if not steps:
-        methods = f"{settings.explain.method} and {settings.simulate.method}"
-        return [f"explain by {methods.replace(' and ', ', simulate by ')}: no language model is asked, nothing is to pay"]
+        return [f"explain by {settings.explain.method}, simulate by {simulator.name}: no language model is asked, nothing is to pay"]
     numbers = [Column(name, justify="right", no_wrap=True) for name in ("requests", "cached", "tokens in", "out, most", "$, most", "time")]
     table = Table(Column("step", no_wrap=True), Column("model", overflow="fold"), *numbers, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for step in steps:
@@ -23,7 +26,9 @@ def plan_table(steps: list[PlannedStep], settings: Params) -> list[Table | str]:
     shorter = [f"with answers as long as the examples': about ${likely:.4f}"] if likely < most else []
     counted = sorted({f"tokens of {step.model}: {step.counted}" for step in steps})
     notes = [f"{step.stage}: {note}" for step in steps for note in dict.fromkeys(step.notes)]
-    return [table, *shorter, *counted, *notes]
+    if settings.simulate.method != simulator.name:
+        notes.append(f"simulate: {settings.simulate.method} stands for {simulator.name}")
+    return [table, *shorter, *counted, *notes, *([said] if said else [])]
 
 
 def duration(seconds: float | None) -> str:

@@ -12,6 +12,7 @@ from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
 from neurogloss.refining.refine import refine
 from neurogloss.simulators.borrowing import borrow
+from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
 from neurogloss.simulators.run import drawn
 
@@ -21,7 +22,7 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
     prompt = params.prompts.explain[params.explain.method]
     planner = Planner(cache, prompt.answers if isinstance(prompt, ExplainPrompt) else 1)
     texts: list[str | None] = [None if silent else stand_in(str(row)) for row, silent in enumerate(recordings.silent)]
-    asks = isinstance(params.prompts.simulate[params.simulate.method], SimulatePrompt)
+    asks = isinstance(chosen_simulator(params).prompt, SimulatePrompt)
     if isinstance(prompt, ExplainPrompt):
         known = explained(recordings, params, prompt, planner, asks)
         texts = [text if text is None else known.get(row, text) for row, text in enumerate(texts)]

@@ -90,13 +90,10 @@ def unknown_names(params: Params) -> list[str]:
             close = difflib.get_close_matches(name, there, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(there) or 'none'}"
             problems.append(f"{key}: there is no {name!r} under {place}; {hint}")
-    if params.simulate.method in params.prompts.simulate and params.prompts.simulate[params.simulate.method].layout == "auto":
-        there = {name: prompt.layout for name, prompt in params.prompts.simulate.items()}
-        problems += [
-            f"simulate.method: {params.simulate.method} needs prompts.simulate.{name} of layout {name}; restore it, or name another method"
-            for name in AUTO
-            if there.get(name) != name
-        ]
+    layouts = {name: str(prompt.layout) for name, prompt in params.prompts.simulate.items()}
+    if layouts.get(params.simulate.method) == "auto":
+        needed = [name for name in AUTO if layouts.get(name) != name]
+        problems += [f"simulate.method: auto needs prompts.simulate.{name} of layout {name}; restore it" for name in needed]
     lost = [name for name in params.endpoints if name not in params.models]
     return problems + [f"endpoints.{name}: there is no model {name!r}; there are: {', '.join(params.models)}" for name in lost]
 

@@ -7,6 +7,6 @@ class SimulateParams(Section):
     """How the sentence is turned back into levels."""
 
     method: str
-    """A name under `prompts.simulate`, whose layout says how it works."""
+    """A name under `prompts.simulate`, whose layout says how it works; `auto` follows the explainer."""
     model: str
-    """A name under `models`; used by the layouts that ask a language model."""
+    """A name under `models`; used by the layouts that ask a language model, but for `auto`, which asks `explain.model`."""

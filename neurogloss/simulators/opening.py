@@ -14,20 +14,20 @@ from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
 from neurogloss.phrases.levels import open_phrase_levels
 from neurogloss.simulators import all_at_once, compact, generated, one_at_a_time, vocabulary
+from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.result import Simulate, SimulatedLevels
 
 
 @contextmanager
 def open_simulator(recordings: Recordings, params: Params, stage: str, opened: OpenClient = open_client) -> Iterator[Simulate]:
     """The simulator that the params name, as a function; models and connections close with the block."""
-    prompt = params.prompts.simulate[params.simulate.method]
-    if isinstance(prompt, Vocabulary):
+    chosen = chosen_simulator(params)
+    if isinstance(chosen.prompt, Vocabulary):
         yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
     else:
-        chosen = params.simulate.model
-        model = params.model(chosen, "simulate.model")
-        with opened(chosen, model, stage) as client:
-            yield partial(asking, recordings, prompt, model, client)
+        model = params.model(chosen.model, chosen.asked_by)
+        with opened(chosen.model, model, stage) as client:
+            yield partial(asking, recordings, chosen.prompt, model, client)
 
 
 def asking(

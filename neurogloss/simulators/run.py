@@ -1,5 +1,6 @@
 """simulate: predict a level for every token of the calibrate and score excerpts, from the explanation alone."""
 
+import logging
 from collections import Counter
 
 import numpy as np
@@ -11,10 +12,14 @@ from neurogloss.artifacts.simulations import Simulations
 from neurogloss.artifacts.status import CODES, Status, too_many
 from neurogloss.config.params import Params
 from neurogloss.config.prompts import Vocabulary
+from neurogloss.config.trust import caution
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.simulators.borrowing import borrow, controls
+from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
+
+logger = logging.getLogger(__name__)
 
 
 def simulate(recordings: Recordings, explanations: Explanations, params: Params, opened: OpenClient = open_client) -> Simulations:
@@ -27,13 +32,16 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
         raise UserError("recordings and explanations are of different neurons; run `dvc repro`")
     slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
+    chosen = chosen_simulator(params)
+    if said := caution(params.prompts.explain[params.explain.method].layout, chosen.prompt.layout):
+        logger.warning("%s", said)
     with open_simulator(recordings, params, "simulate", opened) as simulator:
         found = simulator(np.arange(len(recordings)), slots, explanations.texts)
         borrowed = borrow(simulator, recordings, explanations.texts, scorable(recordings, explanations), *drawn(params))
     for row, status in enumerate(explanations.statuses):
         if status is not Status.OK:
             found.status[row] = CODES.index(status)
-    simulations = Simulations(params.simulate.method, recordings.layers, recordings.indices, slots, found.levels, found.status, borrowed)
+    simulations = Simulations(chosen.name, recordings.layers, recordings.indices, slots, found.levels, found.status, borrowed)
     check_failures(simulations, params.limits.max_failed_share)
     return simulations
 
@@ -56,5 +64,5 @@ def scorable(recordings: Recordings, explanations: Explanations) -> Bool[np.ndar
 
 def drawn(params: Params) -> tuple[int, int]:
     """How many sentences each neuron borrows, and the seed of the draw."""
-    asks = not isinstance(params.prompts.simulate[params.simulate.method], Vocabulary)
+    asks = not isinstance(chosen_simulator(params).prompt, Vocabulary)
     return controls(params.score, asks), params.score.seed
