@@ -10,6 +10,7 @@ def table(
     rows: Annotated[int, typer.Option(help="How many of the best and of the worst explained neurons.", min=1)] = 8,
     data: Annotated[Path, typer.Option(help="Folder that holds what the stages wrote.")] = Path("data"),
     metrics: Annotated[Path, typer.Option(help="What score wrote for committing.")] = Path("metrics/score.json"),
+    lock: Annotated[Path, typer.Option(help="What DVC wrote: how the result was made.")] = Path("dvc.lock"),
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
     """Print some well and some badly explained neurons, and the summary with interval, baseline and control."""
@@ -18,6 +19,7 @@ def table(
     from neurogloss.artifacts.results import read_results
     from neurogloss.cli.overview_view import overview
     from neurogloss.cli.text import console
+    from neurogloss.comparison.lock import read_lock
     from neurogloss.errors import UserError
 
     if not metrics.exists():
@@ -27,3 +29,5 @@ def table(
     if summary["neurons"] != len(results):
         raise UserError(f"{metrics} is about {summary['neurons']} neurons, {data} about {len(results)}; run `dvc repro`")
     console(width).print(overview(results, summary, rows))
+    if lock.exists() and (caution := read_lock(lock).caution):
+        console(width).print(caution)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from neurogloss.comparison.ruler import caution_about, without_unused
 from neurogloss.errors import UserError
 
 WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
@@ -67,6 +68,11 @@ class Lock:
         return tuple(" ".join(change.split()) for change in found)
 
     @property
+    def caution(self) -> str:
+        """What to know about the simulator; empty where there is nothing."""
+        return caution_about(self.stages["simulate"].params) if "simulate" in self.stages else ""
+
+    @property
     def unfinished(self) -> str | None:
         """Why the stages are of different results (one has to run again); None where they are of one."""
         outs = self.outs
@@ -109,7 +115,7 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
     for values in raw.get("params", {}).values():
         params.update(values)
     return StageLock(
-        params,
+        without_unused(params),
         {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
         {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
     )

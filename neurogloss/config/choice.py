@@ -1,11 +1,11 @@
-"""Which simulator `simulate.method: auto` stands for: what a language model wrote, a language model reads."""
+"""Which simulator `simulate.method: auto` stands for: what a language model at an endpoint wrote, it reads."""
 
 from typing import NamedTuple
 
 PHRASES = ("concepts", "token_list")
 """Layouts of explainers that put words from a list together; all others ask a language model for a sentence."""
-AUTO = ("vocabulary", "compact", "all_at_once")
-"""Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on each."""
+AUTO = ("vocabulary", "compact")
+"""Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on those with a text."""
 
 
 class Explainer(NamedTuple):
@@ -27,11 +27,9 @@ def writes_sentences(layout: str) -> bool:
 
 
 def automatic(explainer: Explainer) -> str:
-    """The entry of `prompts.simulate`: `compact` at an endpoint, the paper's way for a model in this process, whose prompts can be read.
+    """The entry of `prompts.simulate`. A model in this process may be too small to read (the embedded one is), so it is not asked.
 
-    >>> automatic(Explainer("concepts", "local")), automatic(Explainer("pieces", "openai")), automatic(Explainer("pieces", "local"))
-    ('vocabulary', 'compact', 'all_at_once')
+    >>> automatic(Explainer("concepts", "openai")), automatic(Explainer("pieces", "openai")), automatic(Explainer("pieces", "local"))
+    ('vocabulary', 'compact', 'vocabulary')
     """
-    if not writes_sentences(explainer.layout):
-        return "vocabulary"
-    return "all_at_once" if explainer.provider == "local" else "compact"
+    return "compact" if writes_sentences(explainer.layout) and explainer.provider == "openai" else "vocabulary"

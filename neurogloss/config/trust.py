@@ -7,7 +7,7 @@ AGREEMENT = {"vocabulary": {"sentences": 0.54, "phrases": 0.50}}
 
 
 def caution(explainer: str, simulator: str) -> str:
-    """What to know where a simulator reads what it cannot read; empty where it can. Both are named by their layout.
+    """What to know where a simulator is given what it cannot read; empty where it can. Both are named by their layout.
 
     >>> caution("concepts", "vocabulary"), caution("pieces", "compact"), caution("pieces", "vocabulary").split(":")[0]
     ('', '', 'vocabulary does not read sentences')
@@ -16,5 +16,6 @@ def caution(explainer: str, simulator: str) -> str:
         return ""
     return (
         f"{simulator} does not read sentences: it looks for the words and pieces that they name, and agrees "
-        f"{AGREEMENT[simulator]['sentences']:.2f} with a careful reader (1 is the same); simulate.method auto asks a language model"
+        f"{AGREEMENT[simulator]['sentences']:.2f} with a careful reader (1: the same levels); simulate.method compact or all_at_once "
+        "asks a language model"
     )

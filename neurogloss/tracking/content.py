@@ -147,11 +147,12 @@ def description(result: Result) -> str:
 
     low, high = number("top_and_random.ci_low"), number("top_and_random.ci_high")
     interval = "" if "undefined" in (low, high) else f" [{low}, {high}]"
+    caution = f"\n\nCaution: {result.lock.caution}." if result.lock.caution else ""
     return (
         f"**Score {number('top_and_random.mean')}**{interval} on top and random excerpts, "
         f"{number('random_only.mean')} on random ones only, baseline (token table) {number('baseline.token_table.mean')}, "
         f"control (other neurons' sentences) {number('control.mean')}; "
-        f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored."
+        f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored.{caution}"
     )
 
 
