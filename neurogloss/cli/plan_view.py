@@ -12,9 +12,10 @@ from neurogloss.simulators.choice import chosen_simulator
 def plan_table(steps: list[PlannedStep], settings: Params) -> list[Table | str]:
     """A line per step, the total, and what the numbers rest on."""
     simulator = chosen_simulator(settings)
-    said = caution(settings.prompts.explain[settings.explain.method].layout, simulator.prompt.layout)
+    caution_lines = [said] if (said := caution(settings.prompts.explain[settings.explain.method].layout, simulator.prompt.layout)) else []
     if not steps:
-        return [f"explain by {settings.explain.method}, simulate by {simulator.name}: no language model is asked, nothing is to pay"]
+        what = f"explain by {settings.explain.method}, simulate by {simulator.name}"
+        return [f"{what}: no language model is asked, nothing is to pay", *caution_lines]
     numbers = [Column(name, justify="right", no_wrap=True) for name in ("requests", "cached", "tokens in", "out, most", "$, most", "time")]
     table = Table(Column("step", no_wrap=True), Column("model", overflow="fold"), *numbers, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for step in steps:
@@ -28,7 +29,7 @@ def plan_table(steps: list[PlannedStep], settings: Params) -> list[Table | str]:
     notes = [f"{step.stage}: {note}" for step in steps for note in dict.fromkeys(step.notes)]
     if settings.simulate.method != simulator.name:
         notes.append(f"simulate: {settings.simulate.method} stands for {simulator.name}")
-    return [table, *shorter, *counted, *notes, *([said] if said else [])]
+    return [table, *shorter, *counted, *notes, *caution_lines]
 
 
 def duration(seconds: float | None) -> str:
