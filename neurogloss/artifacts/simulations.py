@@ -41,6 +41,8 @@ class Borrowed:
     slots: Int[np.ndarray, " place"]
     levels: Float16[np.ndarray, "control draw place token"]
     status: UInt8[np.ndarray, "control draw place"]
+    written: int = 0
+    """Sentences read by the levels as written because some answers lacked the log-probabilities that were asked for."""
 
     def __post_init__(self) -> None:
         shape = (*self.lenders.shape, len(self.slots))
@@ -74,6 +76,8 @@ class Simulations:
     levels: Float16[np.ndarray, "neuron place token"]
     status: UInt8[np.ndarray, "neuron place"]
     borrowed: Borrowed = field(default_factory=nothing_borrowed)
+    written: int = 0
+    """Neurons read by the levels as written because some answers lacked the log-probabilities that were asked for."""
 
     def __post_init__(self) -> None:
         if self.levels.shape[:2] != self.status.shape or self.levels.shape[1] != len(self.slots) or len(self.layers) != len(self.levels):
@@ -98,6 +102,8 @@ def write_simulations(path: Path, simulations: Simulations) -> None:
             "method": simulations.method,
             "slots": [int(s) for s in simulations.slots],
             "borrowed_slots": [int(s) for s in borrowed.slots],
+            "written": simulations.written,
+            "borrowed_written": borrowed.written,
         }
         write_json(folder / "simulations.json", header)
 
@@ -119,5 +125,7 @@ def read_simulations(path: Path) -> Simulations:
             slots=np.array(header["borrowed_slots"], dtype=np.int64),
             levels=open_array(borrowed / "levels.npy"),
             status=open_array(borrowed / "status.npy"),
+            written=int(header["borrowed_written"]),
         ),
+        written=int(header["written"]),
     )

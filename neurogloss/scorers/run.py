@@ -93,6 +93,7 @@ def write_metrics(
     about = summary(scores, len(recordings.slots.where(Split.SCORE)))
     about["excerpts"]["same_document_share"] = same_document_share(recordings)
     about["borrowed"] = borrowed_counts(simulations)
+    about["written_levels"] = {"neurons": simulations.written, "borrowed_sentences": simulations.borrowed.written}
     write_json(folder / "score.json", about)
     write_csv(folder / "histogram.csv", histogram(scores, params.bins))
     write_csv(folder / "by_layer.csv", by_layer(scores))

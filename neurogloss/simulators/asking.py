@@ -16,7 +16,16 @@ from neurogloss.simulators.result import SimulatedLevels, blank, put
 
 AT_ONCE = 4096
 """Requests held in memory, about."""
-Found = np.ndarray | Status
+
+
+class ReadTwice(NamedTuple):
+    """The levels (token) of an excerpt by log-probabilities and as they are written; None where a way is closed."""
+
+    expected: np.ndarray | None
+    written: np.ndarray | None
+
+
+Found = np.ndarray | ReadTwice | Status
 """The levels (token) of an excerpt, or why there are none."""
 
 
@@ -82,9 +91,23 @@ def answer(pending: list[Pending], client: Client, result: SimulatedLevels) -> N
         tried = read(client, [(requests, pending[index].asked) for index, requests in second], "asking again")
         for (index, _), later in zip(second, tried, strict=True):
             found[index] = [after if isinstance(before, Status) else before for before, after in zip(found[index], later, strict=True)]
-    for one, levels in zip(pending, found, strict=True):
-        for place, level in zip(one.places, levels, strict=True):
-            put(result, one.neuron, place, level)
+    result.written[[one.neuron for one, part in zip(pending, found, strict=True) if any(map(lacks_logprobs, part))]] = True
+    for one, part in zip(pending, found, strict=True):
+        for place, levels in zip(one.places, part, strict=True):
+            put(result, one.neuron, place, settled(levels, bool(result.written[one.neuron])))
+
+
+def lacks_logprobs(found: Found) -> bool:
+    """Whether an answer came without the log-probabilities that were asked for."""
+    return isinstance(found, ReadTwice) and found.expected is None
+
+
+def settled(found: Found, written: bool) -> np.ndarray | Status:
+    """All excerpts of a neuron are read in the same way: as `written` where the log-probabilities of any are missing."""
+    if not isinstance(found, ReadTwice):
+        return found
+    levels = found.written if written else found.expected
+    return Status.UNPARSABLE if levels is None else levels
 
 
 def read(client: Client, questions: list[tuple[list[Request], Asked]], title: str) -> list[list[Found]]:

@@ -38,7 +38,7 @@ def borrow(
     sentences = [None if lender == NOBODY else texts[lender] for lender in lenders.ravel().tolist()]
     found = simulate(np.repeat(rows, count), slots, sentences)
     shape = (*lenders.shape, len(slots))
-    return Borrowed(rows, lenders, slots, found.levels.reshape(*shape, -1), found.status.reshape(shape))
+    return Borrowed(rows, lenders, slots, found.levels.reshape(*shape, -1), found.status.reshape(shape), int(found.written.sum()))
 
 
 def lenders_of(

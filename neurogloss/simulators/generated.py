@@ -1,7 +1,8 @@
 """Simulate with any chat endpoint: the model repeats the tokens of an excerpt, each with its level.
 
 With log-probabilities of the alternatives (`alternatives` above 0, where the endpoint offers them) the expected level at each level's
-place is read, without them the level itself. An answer that does not repeat the tokens is a failure, never zeros.
+place is read, without them the level itself; it is also what is read of all answers about a neuron where any of them lacks some.
+An answer that does not repeat the tokens is a failure, never zeros.
 """
 
 import json
@@ -21,7 +22,7 @@ from neurogloss.llm.escape import shown
 from neurogloss.llm.logprobs import alternatives_for
 from neurogloss.llm.refusals import refused
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
-from neurogloss.simulators.asking import Asked, Found, ask_excerpts, worth_another
+from neurogloss.simulators.asking import Asked, Found, ReadTwice, ask_excerpts, worth_another
 from neurogloss.simulators.reading import example, expected_level, one_line, scaled
 from neurogloss.simulators.result import SimulatedLevels
 
@@ -59,7 +60,7 @@ def simulate(  # the interface of all simulators
         def again(found: list[Found]) -> list[Request]:
             return [replace(request, sample=1)] if prompt.tries > 1 and worth_another(found) else []
 
-        return Asked([request], lambda replies: [read(replies[0], tokens, prompt)], again)
+        return Asked([request], lambda replies: [read(replies[0], tokens, prompt, alternatives > 0)], again)
 
     return ask_excerpts(recordings, rows, slots, texts, client, asked)
 
@@ -101,8 +102,8 @@ def strict(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "required": list(value["properties"]), "additionalProperties": False}
 
 
-def read(reply: Reply | ProviderError, tokens: list[str], prompt: GeneratedPrompt) -> np.ndarray | Status:
-    """Levels (token) on the scale 0..10, or why there are none."""
+def read(reply: Reply | ProviderError, tokens: list[str], prompt: GeneratedPrompt, logprobs: bool = False) -> Found:
+    """Levels (token) on the scale 0..10, in two ways where log-probabilities were asked for, or why there are none."""
     if isinstance(reply, ProviderError):
         return Status(reply.status)
     if reply.finish_reason == "content_filter":
@@ -113,8 +114,11 @@ def read(reply: Reply | ProviderError, tokens: list[str], prompt: GeneratedPromp
     written = [int(reply.text[start:end]) for start, end in places]
     if max(written) > prompt.highest:
         return Status.UNPARSABLE
-    expected = expected_levels(reply, [start for start, _ in places], prompt.highest)
-    return np.array([scaled(level, prompt.highest) if better is None else better for level, better in zip(written, expected, strict=True)])
+    found = np.array([scaled(level, prompt.highest) for level in written])
+    if not logprobs:
+        return found
+    expected = [level for level in expected_levels(reply, [start for start, _ in places], prompt.highest) if level is not None]
+    return ReadTwice(np.array(expected) if len(expected) == len(found) else None, found)
 
 
 def line_places(text: str, tokens: list[str]) -> list[tuple[int, int]] | None:

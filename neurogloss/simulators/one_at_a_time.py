@@ -1,7 +1,7 @@
 """Simulate one token after the other (Bills et al. 2023, for comparison): the text up to a token, and what level it has.
 
-As many requests as tokens. The expected level is read from the alternatives of the one token generated, or where there are none
-the level itself.
+As many requests as tokens. The expected level is read from the alternatives of the one token generated, or where these are not offered
+the level itself, which is also what is read of all answers about a neuron where any of them lacks the alternatives.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
 from neurogloss.llm.logprobs import alternatives_for
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
-from neurogloss.simulators.asking import Asked, ask_excerpts
-from neurogloss.simulators.reading import capped, expected_level, one_line, scaled
+from neurogloss.simulators.asking import Asked, Found, ReadTwice, ask_excerpts
+from neurogloss.simulators.reading import capped, expected_level, levels_up_to, one_line, scaled
 from neurogloss.simulators.result import SimulatedLevels
 
 
@@ -48,7 +48,7 @@ def simulate(  # the interface of all simulators
             )
             for last in questions
         ]
-        return Asked(requests, lambda replies: [read(replies, prompt)])
+        return Asked(requests, lambda replies: [read(replies, prompt, alternatives > 0)])
 
     return ask_excerpts(recordings, rows, slots, texts, client, asked)
 
@@ -76,23 +76,37 @@ def as_text(messages: tuple[Message, ...]) -> str:
     return "".join(message.content + ("\t" if message.role == "user" else "\n\n") for message in messages)
 
 
-def read(replies: list[Reply | ProviderError], prompt: OneAtATimePrompt) -> np.ndarray | Status:
-    """Levels (token) on the scale 0..10, or why the first that is missing is missing."""
-    levels = [level_of(reply, prompt) for reply in replies]
-    failed = next((level for level in levels if isinstance(level, Status)), None)
-    return np.array([level for level in levels if not isinstance(level, Status)]) if failed is None else failed
+def read(replies: list[Reply | ProviderError], prompt: OneAtATimePrompt, logprobs: bool) -> Found:
+    """Levels (token) on the scale 0..10, in two ways where log-probabilities were asked for, or why the first missing one is missing."""
+    failed = next((status for reply in replies if (status := failure_of(reply))), None)
+    given = [reply for reply in replies if isinstance(reply, Reply)]
+    if failed:
+        return failed
+    written = [written_level(reply, prompt.highest) for reply in given]
+    if not logprobs:
+        return levels_of(written)
+    complete = all(reply.tokens for reply in given)
+    expected = levels_of([expected_level(reply.tokens[0].alternatives, prompt.highest) for reply in given]) if complete else None
+    if isinstance(expected, Status):
+        return expected
+    found = levels_of(written)
+    return ReadTwice(expected, None if isinstance(found, Status) else found)
 
 
-def level_of(reply: Reply | ProviderError, prompt: OneAtATimePrompt) -> float | Status:
-    """The level of one token."""
+def failure_of(reply: Reply | ProviderError) -> Status | None:
+    """Why there is no answer; None where there is one."""
     if isinstance(reply, ProviderError):
         return Status(reply.status)
-    if reply.finish_reason == "content_filter":
-        return Status.REFUSED
-    if reply.tokens:
-        found = expected_level(reply.tokens[0].alternatives, prompt.highest)
-        return Status.UNPARSABLE if found is None else found
+    return Status.REFUSED if reply.finish_reason == "content_filter" else None
+
+
+def written_level(reply: Reply, highest: int) -> float | None:
+    """The level of one token as it is written; None where it is none."""
     written = reply.text.strip()
-    if written not in {str(level) for level in range(prompt.highest + 1)}:
-        return Status.UNPARSABLE
-    return scaled(int(written), prompt.highest)
+    return scaled(int(written), highest) if written in levels_up_to(highest) else None
+
+
+def levels_of(levels: list[float | None]) -> np.ndarray | Status:
+    """The levels of all tokens; UNPARSABLE where any is missing."""
+    known = [level for level in levels if level is not None]
+    return np.array(known) if len(known) == len(levels) else Status.UNPARSABLE

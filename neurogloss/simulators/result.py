@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float16, UInt8
+from jaxtyping import Bool, Float16, UInt8
 
 from neurogloss.artifacts.status import CODES, Status
 
@@ -19,6 +19,8 @@ class SimulatedLevels:
     """0..10."""
     status: UInt8[np.ndarray, "neuron place"]
     """Position in `neurogloss.artifacts.status.CODES`."""
+    written: Bool[np.ndarray, " neuron"]
+    """Whether levels are those written because some answers lacked the log-probabilities that were asked for."""
 
     def __post_init__(self) -> None:
         if self.levels.shape[:2] != self.status.shape:
@@ -35,7 +37,9 @@ Simulate = Callable[[np.ndarray, np.ndarray, Sequence[str | None]], SimulatedLev
 def blank(neurons: int, places: int, tokens: int, status: Status) -> SimulatedLevels:
     """No levels yet, and why; the arrays may be filled in place with `put`."""
     return SimulatedLevels(
-        np.full((neurons, places, tokens), np.nan, np.float16), np.full((neurons, places), CODES.index(status), np.uint8)
+        np.full((neurons, places, tokens), np.nan, np.float16),
+        np.full((neurons, places), CODES.index(status), np.uint8),
+        np.zeros(neurons, bool),
     )
 
 

@@ -41,7 +41,15 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     for row, status in enumerate(explanations.statuses):
         if status is not Status.OK:
             found.status[row] = CODES.index(status)
-    simulations = Simulations(chosen.name, recordings.layers, recordings.indices, slots, found.levels, found.status, borrowed)
+    written = int(found.written.sum())
+    if written or borrowed.written:
+        logger.warning(
+            "%s neurons and %s borrowed sentences are read by the levels as written: some answers lack log-probabilities",
+            written,
+            borrowed.written,
+        )
+    where = recordings.layers, recordings.indices, slots
+    simulations = Simulations(chosen.name, *where, found.levels, found.status, borrowed, written)
     check_failures(simulations, params.limits.max_failed_share)
     return simulations
 

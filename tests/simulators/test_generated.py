@@ -14,6 +14,7 @@ from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
 from neurogloss.llm.request import Message, Reply, Request, TokenLogprobs
 from neurogloss.llm.scripted import Scripted
+from neurogloss.simulators.asking import Found, ReadTwice
 from neurogloss.simulators.generated import answer, opening_of, question, read, schema, simulate
 from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import HOSTILE
@@ -33,9 +34,9 @@ LEVELS = [place % 10 for place in range(len(TOKENS))]
 pieces = st.lists(st.binary(max_size=5), min_size=1, max_size=6)
 
 
-def levels(found: np.ndarray | Status) -> list[int]:
+def levels(found: Found | None) -> list[int]:
     """The levels as they were written."""
-    assert not isinstance(found, Status)
+    assert isinstance(found, np.ndarray)
     return [round(level * 0.9) for level in found.tolist()]
 
 
@@ -112,6 +113,7 @@ def test_any_answer_gives_levels_of_the_right_length_or_a_status(
     if isinstance(read_levels, Status):
         assert read_levels is not Status.OK
     else:
+        assert isinstance(read_levels, np.ndarray)
         assert len(read_levels) == len(found)
         assert any(c.isdigit() for c in said)
 
@@ -122,13 +124,35 @@ def test_with_alternatives_the_expected_level_is_read_at_each_level(prompt: Gene
     said = answer(list(zip(tokens, drawn, strict=True)), prompt)
     half = {"2": np.log(0.5), "4": np.log(0.5)}
     reply = Reply(said, tokens=tuple(TokenLogprobs(c, half) for c in said))
-    found = read(reply, tokens, prompt)
-    assert not isinstance(found, Status)
-    assert found.tolist() == pytest.approx([10 / 3] * 3)
+    found = read(reply, tokens, prompt, True)
+    assert isinstance(found, ReadTwice) and found.expected is not None and found.written is not None
+    assert found.expected.tolist() == pytest.approx([10 / 3] * 3)
+    assert levels(found.written) == drawn == levels(read(reply, tokens, prompt))
     merged = Reply(said, tokens=(TokenLogprobs(said, half),))
-    assert levels(read(merged, tokens, prompt)) == drawn
     other = Reply(said, tokens=tuple(TokenLogprobs("x", half) for _ in said))
-    assert levels(read(other, tokens, prompt)) == drawn
+    for incomplete in (merged, other, Reply(said)):
+        found = read(incomplete, tokens, prompt, True)
+        assert isinstance(found, ReadTwice) and found.expected is None and levels(found.written) == drawn
+
+
+@BOTH
+def test_where_any_answer_lacks_logprobs_all_of_the_neuron_are_read_as_written_and_it_is_counted(
+    prompt: GeneratedPrompt, recordings: Recordings
+) -> None:
+    slots = recordings.slots.where(Split.SCORE)[:2]
+    half = {"2": np.log(0.5), "4": np.log(0.5)}
+
+    def reply(row: int, slot: int, whole: bool) -> Reply:
+        pieces = [shown(recordings.vocabulary[token]) for token in recordings.tokens(row, slots[slot : slot + 1])[0]]
+        said = answer([(piece, 9) for piece in pieces], prompt)
+        return Reply(said, tokens=tuple(TokenLogprobs(c, half) for c in said) if whole else ())
+
+    client = Scripted(reply(0, 0, True), reply(0, 1, False), reply(1, 0, True), reply(1, 1, True))
+    asking = prompt.model_copy(update={"alternatives": 5})
+    found = simulate(recordings, np.array([0, 1]), slots, ["x", "y"], client, asking, model())
+    assert (found.status == 0).all() and found.written.tolist() == [True, False]
+    assert (found.levels[0] == 10).all()
+    np.testing.assert_allclose(found.levels[1].astype(float), 10 / 3, atol=0.01)
 
 
 def test_an_unreadable_answer_is_asked_for_once_more_and_only_where_that_is_allowed(recordings: Recordings) -> None:

@@ -13,7 +13,8 @@ from neurogloss.config.prompts import OneAtATimePrompt
 from neurogloss.errors import ProviderError
 from neurogloss.llm.request import Reply, TokenLogprobs
 from neurogloss.llm.scripted import Scripted
-from neurogloss.simulators.one_at_a_time import level_of, simulate
+from neurogloss.simulators.asking import ReadTwice
+from neurogloss.simulators.one_at_a_time import read, simulate
 from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import hostile
 from tests.snapshots import check, written_out
@@ -65,7 +66,20 @@ def test_without_alternatives_the_level_itself_is_read(recordings: Recordings) -
 
 @given(st.text(), st.dictionaries(st.text(max_size=2), st.floats(-9, 0)), st.booleans())
 def test_any_answer_is_a_level_or_a_status(text: str, alternatives: dict[str, float], with_tokens: bool) -> None:
-    found = level_of(Reply(text, tokens=(TokenLogprobs(text, alternatives),) if with_tokens else ()), PROMPT)
-    assert isinstance(found, Status) or 0 <= found <= 10
-    if found == 0 and not isinstance(found, Status):
+    found = read([Reply(text, tokens=(TokenLogprobs(text, alternatives),) if with_tokens else ())], PROMPT, with_tokens)
+    if isinstance(found, Status):
+        return
+    levels = found.expected if isinstance(found, ReadTwice) else found
+    assert levels is not None and 0 <= levels[0] <= 10
+    if levels[0] == 0:
         assert "0" in (alternatives if with_tokens else text)
+
+
+def test_where_some_answers_lack_alternatives_all_of_the_neuron_are_read_as_written(recordings: Recordings) -> None:
+    slots = recordings.slots.where(Split.SCORE)[:2]
+    sure = Reply("9", tokens=(TokenLogprobs("9", {"9": np.log(0.5), "0": np.log(0.5)}),))
+    bare = Reply("9")
+    client = Scripted(*[sure] * 8, *[sure] * 4, *[bare] * 4, *[sure] * 16)
+    found = simulate(recordings, np.array([0, 1]), slots, ["x", "y"], client, PROMPT, model())
+    assert (found.status == 0).all() and found.written.tolist() == [True, False]
+    assert (found.levels[0] == 10).all() and (found.levels[1] == 5).all()

@@ -27,6 +27,6 @@ def test_levels_of_another_length_or_scale_are_refused(wrong: np.ndarray) -> Non
 
 def test_a_number_beside_a_failure_is_refused() -> None:
     with pytest.raises(ValueError, match="only there"):
-        SimulatedLevels(np.zeros((1, 1, 2), np.float16), np.array([[CODES.index(Status.REFUSED)]], np.uint8))
+        SimulatedLevels(np.zeros((1, 1, 2), np.float16), np.array([[CODES.index(Status.REFUSED)]], np.uint8), np.zeros(1, bool))
     with pytest.raises(ValueError, match="status ok needs levels"):
         put(blank(1, 1, 2, Status.UNANSWERED), 0, 0, Status.OK)
