@@ -51,7 +51,7 @@ def summary_text(metrics: dict[str, Any]) -> Text:
     )
     lines = [
         f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored"
-        + (f", {zeros} of them 0" if zeros else "")
+        + (f" (zero: {zeros})" if zeros else "")
         + f", {metrics['failed']:,} not"
         + (f" ({causes})" if causes else ""),
         *(f"{label:<13}{described(found)}   {meaning}" for label, found, meaning in measures(metrics)),
