@@ -51,7 +51,7 @@
       el(
         "div",
         { class: "verdict" },
-        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : missing(scores.ci_low) ? "score" : `score, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`)),
+        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : `score${missing(scores.ci_low) ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`}; ${score(scores.random_only)} on random excerpts only`)),
         status[0] === "ok" ? null : el("p", { class: "fault" }, `${status[1][0].toUpperCase()}${status[1].slice(1)}.`),
         missing(scores.top_and_random) ? null : charts.interval(scores),
       ),
