@@ -105,6 +105,7 @@ def test_a_neuron_without_a_sentence_scores_zero_so_that_silence_never_pays(many
         assert (values["status"], values["excerpts"]) == ("no_explanation", 0)
         assert values["top_and_random"] == values["random_only"] == values["top_only"] == 0
         assert values["ci_low"] is None and values["sensitivity"] is None and values["margin"] == -values["control"]
+        assert values["variance_explained"] <= 0
     before, after = summary(everything, 6), summary(found, 6)
     assert 0 < after["top_and_random"]["mean"] < before["top_and_random"]["mean"]
     assert after["zero_by_cause"] == {"constant_simulation": 0, "no_explanation": len(weak)}

@@ -14,6 +14,7 @@ from neurogloss.config.score import ScoreParams
 from neurogloss.simulators import borrowing
 from neurogloss.simulators.borrowing import borrow, controls, lenders_of
 from neurogloss.simulators.result import SimulatedLevels, blank
+from tests.tiny import random_recordings
 
 
 def lenders(layers: np.ndarray, explained: np.ndarray, rows: np.ndarray, count: int = 3, seed: int = 0) -> np.ndarray:
@@ -84,17 +85,15 @@ def test_each_neuron_meets_other_sentences_of_its_layer_on_its_own_score_excerpt
     assert found.levels[:, :, 0, 0].ravel().tolist() == [number % 10 for number in range(1, 15)]
 
 
-def test_with_many_neurons_a_sample_has_a_control_and_what_is_explained_does_not_choose_it(
-    recordings: Recordings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(borrowing, "NEURONS", 3)
-    texts = ["words"] * len(recordings)
-    first, other = (
-        borrow(Recorded(recordings), recordings, texts, scorable, 2, 0)
-        for scorable in (~recordings.silent, ~recordings.silent & (np.arange(8) != 5))
-    )
-    assert len(first) == len(other) == 3
-    assert set(first.rows) - {5} <= set(other.rows)
+def test_with_many_neurons_a_sample_has_a_control_and_what_is_explained_does_not_choose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(borrowing, "NEURONS", 10)
+    many = random_recordings(per_layer=30)
+    texts: list[str | None] = ["words"] * len(many)
+    first = borrow(Recorded(many), many, texts, ~many.silent, 2, 0)
+    failed = first.rows[0]
+    other = borrow(Recorded(many), many, texts, ~many.silent & (np.arange(len(many)) != failed), 2, 0)
+    assert len(first) == len(other) == 10
+    assert set(first.rows) - {failed} <= set(other.rows)
 
 
 def test_a_simulator_that_asks_a_model_borrows_one_sentence_unless_the_params_say_more() -> None:
