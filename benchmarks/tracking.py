@@ -12,7 +12,6 @@ import json
 import os
 import resource
 import shlex
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -68,18 +67,26 @@ def tracking(repository: Path, scratch: Path, times: int) -> dict[str, float]:
     stage = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["track"]
     words = shlex.split(stage["cmd"].replace(".track/receipt.json", str(scratch / "receipt.json")))
     command = [sys.executable, *words[1:]]
-    database = scratch / "mlflow.db"
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{database}"}
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{scratch / 'mlflow.db'}"}
     found = medians("first", [run(command, repository, **store)])
     found |= medians("known", [run(command, repository, **store) for _ in range(times)])
     made = []
     for _ in range(times):
-        with sqlite3.connect(database) as connection:
-            connection.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+        delete_runs(store["MLFLOW_TRACKING_URI"])
         made.append(run(command, repository, **store))
     found |= medians("made", made)
     found |= medians("mlflow", [run([sys.executable, "-c", "import mlflow; mlflow.MlflowClient"], scratch) for _ in range(times)])
     return found | medians("nothing", [run([sys.executable, "-m", "dvc", "repro"], repository) for _ in range(times)])
+
+
+def delete_runs(uri: str) -> None:
+    """Delete the runs of a store, so that the next `track` has to create its own."""
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    for found in client.search_runs(experiments):
+        client.delete_run(found.info.run_id)
 
 
 def write_result(folder: Path, neurons: int, layers: int, shift: float) -> None:

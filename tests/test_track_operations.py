@@ -204,6 +204,17 @@ def test_a_few_operations_leave_one_run_per_result(done: Toy, tmp_path: Path) ->
     assert len(runs_of(operations.store)) == 2
 
 
+def test_another_price_limit_or_capability_runs_no_stage_again_and_makes_no_run(done: Toy, tmp_path: Path) -> None:
+    shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
+    operations = Operations(Toy(tmp_path / "toy"), 0)
+    operations.toy.set_params(
+        limits__max_failed_share=0.5, endpoints={"smollm2": {"price": {"prompt": 2.0}, "capabilities": ["echo"]}, "openai": {}}
+    )
+    said = operations.toy.dvc("repro")
+    assert re.findall(r"Running stage '(\w+)'", said) == ["track"] and "already tracked" in said
+    assert len(runs_of(operations.store)) == 1
+
+
 def test_a_copied_project_leaves_its_original_as_it_was(done: Toy, tmp_path: Path) -> None:
     """Under a name that holds what ends or changes a path in an address."""
     before = {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()}
