@@ -109,10 +109,11 @@ def keyed_runs(client: "MlflowClient", experiment: str, key: str | None = None) 
 
 
 @contextmanager
-def opened(store: Store, create: bool = True) -> Iterator[tuple["MlflowClient", str]]:
+def opened(store: Store, create: bool = True, index: bool = True) -> Iterator[tuple["MlflowClient", str]]:
     """A client and the experiment's id, one process at a time; the first one creates the database. Faults of the store raise UserError.
 
-    Without `create` the id is empty where there is no such experiment.
+    Without `create` the id is empty where there is no such experiment. Without `index` the list of runs is not brought up to date:
+    whoever writes many runs does that once, at the end.
     """
     with locked(store):
         with FriendlyErrors(store, opening=True):
@@ -125,7 +126,7 @@ def opened(store: Store, create: bool = True) -> Iterator[tuple["MlflowClient", 
                 experiment = str(client.create_experiment(store.experiment, artifact_location=store.artifacts, tags=tags))
         with FriendlyErrors(store):
             yield client, experiment
-            if store.database and experiment:
+            if index and store.database and experiment:
                 write_index(store.database, store.experiment, keyed_runs(client, experiment))
 
 

@@ -67,6 +67,8 @@ def sync(store: Store, history: History, paths: Paths) -> Synced:
             new, missing = make(store, history, result, paths, Path(name))
         made += new
         without_data += bool(new and missing)
+    with opened(store):
+        pass  # Brings the list of runs up to date.
     return Synced(len(found), made, unfinished, without_data)
 
 
@@ -102,7 +104,7 @@ def add_tags(store: Store, run: "Run", result: Found) -> None:
     """Update a run's tags with where its result is found by now."""
     tags = {name: value for name, value in result.tags.items() if run.data.tags.get(name) != value}
     if tags:
-        with opened(store) as (client, _):
+        with opened(store, index=False) as (client, _):
             for name, value in tags.items():
                 client.set_tag(run.info.run_id, name, value)
 
@@ -121,7 +123,7 @@ def make(store: Store, history: History, found: Found, paths: Paths, folder: Pat
     else:
         origin = workspace_origin(history.root, found.lock)
     result = Result(found.lock, folder, paths, origin)
-    with opened(store) as (client, experiment):
+    with opened(store, index=False) as (client, experiment):
         run_id, new = ensure_run(client, experiment, result, alone=store.database is not None)
         for tag, value in found.tags.items() if new else ():
             client.set_tag(run_id, tag, value)
