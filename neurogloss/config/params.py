@@ -5,6 +5,7 @@ that read it depend on. Here no value is made; a value is only refused.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -83,6 +84,7 @@ def unknown_names(params: Params) -> list[str]:
         ("vocabulary.prompt", params.vocabulary.prompt, "prompts.vocabulary", params.prompts.vocabulary),
         ("explain.method", params.explain.method, "prompts.explain", params.prompts.explain),
         ("simulate.method", params.simulate.method, "prompts.simulate", params.prompts.simulate),
+        *(("score.scorers", name, "prompts.score", params.prompts.score) for name in params.score.scorers),
     ]
     problems = []
     for key, name, place, there in chosen:
@@ -94,6 +96,8 @@ def unknown_names(params: Params) -> list[str]:
     if layouts.get(params.simulate.method) == "auto":
         needed = [name for name in AUTO if layouts.get(name) != name]
         problems += [f"simulate.method: auto needs prompts.simulate.{name} of layout {name}; restore it" for name in needed]
+    scored = [params.prompts.score[name].layout for name in params.score.scorers if name in params.prompts.score]
+    problems += [f"score.scorers: {count} of the layout {layout}; at most one" for layout, count in Counter(scored).items() if count > 1]
     lost = [name for name in params.endpoints if name not in params.models]
     return problems + [f"endpoints.{name}: there is no model {name!r}; there are: {', '.join(params.models)}" for name in lost]
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from neurogloss.config.section import Section, Share
 
@@ -20,3 +20,7 @@ class ScoreParams(Section):
     """Of the histogram, over [-1, 1]."""
     min_excerpts_share: Share
     """Of a neuron's score excerpts of each kind, at least so many must have a simulation; with fewer the neuron counts as failed."""
+    scorers: list[str] = Field(default_factory=list)
+    """Names under `prompts.score`, at most one of each layout: what else is scored by asking `model`."""
+    model: str = "smollm2"
+    """A name under `models`."""

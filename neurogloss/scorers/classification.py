@@ -4,7 +4,7 @@ Detection shows plain excerpts, some on which the unit fires and some quiet ones
 Fuzzing shows excerpts with marked tokens: in excerpts on which the unit fires the marks are the firing tokens, in quiet ones as many tokens
 at random: are all marks right? Only excerpts of the score split are shown.
 
-balanced accuracy   mean of the shares of firing and of quiet excerpts that are told right; 0.5 is chance
+balanced accuracy   mean of the shares of firing and of quiet excerpts that are rated right; 0.5 is chance
 AUC                 probability that a firing excerpt is rated above a quiet one, ties counting half (Mann-Whitney), where the answer's
                     log-probabilities are to be had
 """
@@ -116,7 +116,7 @@ def probability(reply: Reply, place: int) -> float | None:
 
 
 def balanced_accuracy(fires: Bool[np.ndarray, " excerpt"], holds: Bool[np.ndarray, " excerpt"]) -> float | None:
-    """Mean of the shares of firing and of quiet excerpts that are told right; None unless there are both.
+    """Mean of the shares of firing and of quiet excerpts that are rated right; None unless there are both.
 
     >>> balanced_accuracy(np.array([True, True, False]), np.array([True, False, False]))
     0.75

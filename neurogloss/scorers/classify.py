@@ -1,19 +1,18 @@
-"""Ask a language model to classify excerpts (detection, fuzzing), for each unit's own explanation and, as a control, for another unit's."""
+"""Ask a language model to classify units' excerpts (detection, fuzzing) by a sentence for each."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int8
 
-from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.status import Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ClassifyPrompt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
-from neurogloss.measures.levels import levels
 from neurogloss.scorers.classification import (
     Rating,
     Shown,
@@ -26,12 +25,45 @@ from neurogloss.scorers.classification import (
     wrong_marks,
 )
 
+AT_ONCE = 4096
+"""Requests held in memory, about."""
+
+
+class Excerpt(NamedTuple):
+    """Some text with what the unit does on it."""
+
+    pieces: list[bytes]
+    levels: Int8[np.ndarray, " token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Excerpts of one unit to ask about."""
+
+    strong: list[Excerpt]
+    """Of these, those in which a token reaches the prompt's `mark_from` are shown as firing."""
+    drawn: list[Excerpt]
+    """Of these, those without a level above 0 are shown as quiet."""
+    seed: tuple[int, ...]
+    """The order of excerpts and wrong marks depend on it alone, so that another sentence is judged on the same questions."""
+
 
 class Question(NamedTuple):
     """Some excerpts of a unit, asked about together."""
 
     request: Request
     excerpts: list[Shown]
+
+
+class Unit(NamedTuple):
+    """One unit's ratings, summed up."""
+
+    status: Status
+    accuracy: float | None = None
+    """Balanced accuracy."""
+    auc: float | None = None
+    failed: tuple[Status, ...] = ()
+    """Why excerpts have no rating, one entry for each."""
 
 
 @dataclass(frozen=True)
@@ -42,84 +74,111 @@ class Classified:
     """Balanced accuracy."""
     auc: Float[np.ndarray, " unit"]
     statuses: list[Status]
-    """OK, or why there is no accuracy: silent, constant where firing or quiet excerpts are missing, else the commonest failure."""
-    failed: int
+    """OK, or why there is no accuracy: no_explanation, constant where firing or quiet excerpts are missing, else the commonest failure."""
+    failed: Int[np.ndarray, " unit"]
     """Excerpts without a rating."""
+    asked: int
+    """Excerpts asked about."""
+    causes: Counter[Status]
+    """Excerpts without a rating, by cause."""
+    with_auc: bool
+    """Whether probabilities were asked for."""
 
 
-def classify(
-    recordings: Recordings,
-    texts: Sequence[str | None],
-    prompt: ClassifyPrompt,
-    model: ModelParams,
-    client: Client,
-    seed: int,
-) -> Classified:
-    """Classify each unit's score excerpts by the sentence at its row; a unit without a sentence has status no_explanation."""
-    questions = [questions_of(recordings, row, text, prompt, model, client, seed) for row, text in enumerate(texts)]
-    flat = [question.request for asked in questions for question in asked]
-    replies = iter(client.ask(flat, prompt.layout) if flat else [])
-    found = [rated(asked, [next(replies) for _ in asked]) for asked in questions]
-    accuracy, areas, statuses = np.full(len(texts), np.nan), np.full(len(texts), np.nan), []
-    for row, (asked, unit) in enumerate(zip(questions, found, strict=True)):
-        if not asked:
-            statuses.append(Status.SILENT if recordings.silent[row] else Status.NO_EXPLANATION if texts[row] is None else Status.CONSTANT)
-            continue
-        statuses.append(unit.status)
-        if unit.status is Status.OK:
-            accuracy[row] = unit.accuracy
-            areas[row] = np.nan if unit.auc is None else unit.auc
-    return Classified(accuracy, areas, statuses, sum(unit.failed for unit in found))
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whom to ask, and how."""
+
+    prompt: ClassifyPrompt
+    model: ModelParams
+    client: Client
+    enough: float
+    """Share of a unit's firing and of its quiet excerpts that must have a rating."""
+
+    @property
+    def alternatives(self) -> int:
+        """Log-probabilities asked for at each token."""
+        return self.prompt.alternatives if self.prompt.alternatives and self.client.offers("top_logprobs") else 0
+
+
+def classify(material: Callable[[int], Material], texts: Sequence[str | None], asking: Asking) -> Classified:
+    """Classify each unit's excerpts by its sentence. `material` gives the excerpts of the unit at a place of `texts`."""
+    opening, alternatives = opening_of(asking.prompt), asking.alternatives
+    units: list[Unit] = []
+    pending: list[list[Question]] = []
+    count = asked = 0
+    for number, text in enumerate(texts):
+        questions = [] if text is None else list(questions_of(material(number), text, asking, opening, alternatives))
+        pending.append(questions)
+        count += len(questions)
+        asked += sum(len(question.excerpts) for question in questions)
+        if count >= AT_ONCE:
+            units += answered(pending, asking)
+            pending, count = [], 0
+    units += answered(pending, asking)
+    statuses = [Status.NO_EXPLANATION if text is None else unit.status for text, unit in zip(texts, units, strict=True)]
+    return Classified(
+        accuracy=np.array([unit.accuracy for unit in units], np.float64),  # None becomes NaN.
+        auc=np.array([unit.auc for unit in units], np.float64),
+        statuses=statuses,
+        failed=np.array([len(unit.failed) for unit in units], np.int64),
+        asked=asked,
+        causes=Counter(cause for unit in units for cause in unit.failed),
+        with_auc=alternatives > 0,
+    )
+
+
+def answered(pending: Sequence[list[Question]], asking: Asking) -> list[Unit]:
+    """Ask everything in one go; each unit's ratings, summed up."""
+    flat = [question.request for questions in pending for question in questions]
+    replies = iter(asking.client.ask(flat, asking.prompt.layout) if flat else [])
+    return [rated(questions, [next(replies) for _ in questions], asking.enough) for questions in pending]
 
 
 def questions_of(
-    recordings: Recordings, row: int, text: str | None, prompt: ClassifyPrompt, model: ModelParams, client: Client, seed: int
-) -> list[Question]:
-    """The questions about one unit; none without a sentence, or without both firing and quiet excerpts.
-
-    The order of excerpts and wrong marks depend on the seed and the unit alone, so that another sentence is judged on the same questions.
-    """
-    if text is None or recordings.silent[row]:
-        return []
-    rng = np.random.default_rng([seed, int(recordings.layers[row]), int(recordings.indices[row])])
-    excerpts = excerpts_of(recordings, row, prompt, rng)
-    if len({one.fires for one in excerpts}) < 2:
-        return []
-    opening = opening_of(prompt)
-    alternatives = prompt.alternatives if prompt.alternatives and client.offers("top_logprobs") else 0
-    found = []
+    material: Material, text: str, asking: Asking, opening: tuple[Message, ...], alternatives: int
+) -> Iterator[Question]:
+    """The questions about one unit; none without both firing and quiet excerpts."""
+    prompt, rng = asking.prompt, np.random.default_rng(material.seed)
+    if not has_both_kinds(material, prompt):
+        return
+    excerpts = shown_excerpts(material, prompt, rng)
     for places in deal_questions(len(excerpts), prompt.excerpts_per_question, rng):
         chosen = [excerpts[int(place)] for place in places]
-        last = Message("user", question(text, [one.text for one in chosen], prompt))
         request = Request(
-            provider=model.provider,
-            model=model_id(model),
-            messages=(*opening, last),
+            provider=asking.model.provider,
+            model=model_id(asking.model),
+            messages=(*opening, Message("user", question(text, [one.text for one in chosen], prompt))),
             max_tokens=prompt.max_tokens,
             top_logprobs=alternatives,
         )
-        found.append(Question(request, chosen))
-    return found
+        yield Question(request, chosen)
 
 
-def excerpts_of(recordings: Recordings, row: int, prompt: ClassifyPrompt, rng: np.random.Generator) -> list[Shown]:
-    """Score excerpts: the strongest ones in which a token reaches `mark_from`, and the random ones whose levels are all 0."""
-    tops, randoms = (recordings.slots.where(Split.SCORE, kind=kind) for kind in (Kind.TOP, Kind.RANDOM))
-    firing = [(pieces, values >= prompt.mark_from) for pieces, values in read(recordings, row, tops) if values.max() >= prompt.mark_from]
-    quiet = [pieces for pieces, values in read(recordings, row, randoms) if values.max() == 0]
+def has_both_kinds(material: Material, prompt: ClassifyPrompt) -> bool:
+    """Whether there are firing and quiet excerpts."""
+    return bool(firing_of(material, prompt) and quiet_of(material))
+
+
+def firing_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:
+    """Strong excerpts in which a token reaches `mark_from`."""
+    return [one for one in material.strong if one.levels.max() >= prompt.mark_from]
+
+
+def quiet_of(material: Material) -> list[Excerpt]:
+    """Drawn excerpts without a level above 0."""
+    return [one for one in material.drawn if one.levels.max() == 0]
+
+
+def shown_excerpts(material: Material, prompt: ClassifyPrompt, rng: np.random.Generator) -> list[Shown]:
+    """Firing excerpts, then quiet ones, as the prompt shows them."""
+    firing = [(one.pieces, one.levels >= prompt.mark_from) for one in firing_of(material, prompt)]
+    quiet = [one.pieces for one in quiet_of(material)]
     if prompt.layout == "detection":
         return [*(Shown(plain(pieces), True) for pieces, _ in firing), *(Shown(plain(pieces), False) for pieces in quiet)]
     count = -(-sum(int(marks.sum()) for _, marks in firing) // max(1, len(firing)))
     wrong = [Shown(marked(pieces, wrong_marks(count, len(pieces), rng)), False) for pieces in quiet]
     return [*(Shown(marked(pieces, marks), True) for pieces, marks in firing), *wrong]
-
-
-def read(recordings: Recordings, row: int, slots: Int[np.ndarray, " slot"]) -> list[tuple[list[bytes], np.ndarray]]:
-    """Tokens and levels of a unit's excerpts."""
-    scaled = levels(np.asarray(recordings.activations[row, slots]), float(recordings.peaks[row]))
-    return [
-        ([recordings.vocabulary[token] for token in ids], values) for ids, values in zip(recordings.tokens(row, slots), scaled, strict=True)
-    ]
 
 
 def opening_of(prompt: ClassifyPrompt) -> tuple[Message, ...]:
@@ -137,17 +196,13 @@ def question(explanation: str, texts: Sequence[str], prompt: ClassifyPrompt) -> 
     return fill(prompt.question, explanation=" ".join(explanation.split()).rstrip("."), excerpts=listed)
 
 
-class Unit(NamedTuple):
-    """One unit's ratings, summed up."""
+def rated(questions: Sequence[Question], replies: Sequence[Reply | ProviderError], enough: float) -> Unit:
+    """Balanced accuracy and AUC over the excerpts that were rated.
 
-    status: Status
-    accuracy: float | None
-    auc: float | None
-    failed: int
-
-
-def rated(questions: Sequence[Question], replies: Sequence[Reply | ProviderError]) -> Unit:
-    """Balanced accuracy and AUC over the excerpts that were rated; they need both kinds of excerpts, and AUC a probability for each."""
+    Without questions the unit is constant; with too few ratings of either kind it has the commonest failure. AUC needs a probability
+    for each rating.
+    """
+    every = [one.fires for asked in questions for one in asked.excerpts]
     fires: list[bool] = []
     ratings: list[Rating] = []
     causes: list[Status] = []
@@ -158,10 +213,12 @@ def rated(questions: Sequence[Question], replies: Sequence[Reply | ProviderError
         else:
             fires += [one.fires for one in asked.excerpts]
             ratings += found
+    if not every:
+        return Unit(Status.CONSTANT)
+    if any(fires.count(kind) < max(1.0, enough * every.count(kind)) for kind in (True, False)):
+        return Unit(max(sorted(set(causes)), key=causes.count), failed=tuple(causes))
     truth = np.array(fires, bool)
-    accuracy = balanced_accuracy(truth, np.array([one.holds for one in ratings], bool)) if fires else None
-    if accuracy is None:
-        return Unit(max(set(causes), key=causes.count) if causes else Status.CONSTANT, None, None, len(causes))
+    accuracy = balanced_accuracy(truth, np.array([one.holds for one in ratings], bool))
     known = [one.probability for one in ratings if one.probability is not None]
     area = auc(truth, np.array(known)) if len(known) == len(ratings) else None
-    return Unit(Status.OK, accuracy, area, len(causes))
+    return Unit(Status.OK, accuracy, area, tuple(causes))

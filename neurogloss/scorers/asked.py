@@ -1,0 +1,104 @@
+"""Scorers that ask a language model: detection and fuzzing of each unit's score excerpts, by its own sentence and by a borrowed one."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from neurogloss.artifacts.explanations import Explanations
+from neurogloss.artifacts.recordings import Kind, Recordings, Split
+from neurogloss.artifacts.simulations import NOBODY, Borrowed
+from neurogloss.artifacts.status import Status, too_many
+from neurogloss.config.params import Params
+from neurogloss.errors import UserError
+from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.measures.levels import levels
+from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, classify, has_both_kinds
+
+CHANCE = 0.5
+"""What a sentence that is not there scores, as any constant answer does: silence never pays."""
+
+
+class Asked(NamedTuple):
+    """One scorer's answers."""
+
+    own: Classified
+    control: Classified
+    """The same questions with another unit's sentence."""
+    scorable: Bool[np.ndarray, " neuron"]
+    """Whether there are firing and quiet excerpts."""
+
+
+def ask_scorers(
+    recordings: Recordings, texts: Sequence[str | None], lenders: Int[np.ndarray, " neuron"], params: Params, opened: OpenClient = open_client
+) -> dict[str, Asked]:
+    """By layout what each scorer of `score.scorers` gives for the sentences, and for those of the `lenders`; nobody is asked without one."""
+    if not params.score.scorers:
+        return {}
+    model = params.model(params.score.model, "score.model")
+    borrowed = [None if lender == NOBODY else texts[lender] for lender in lenders.tolist()]
+    found = {}
+    with opened(params.score.model, model, "score") as client:
+        for name in params.score.scorers:
+            prompt = params.prompts.score[name]
+            units = partial(material, recordings, params.score.seed)
+            asking = Asking(prompt, model, client, params.score.min_excerpts_share)
+            scorable = [not silent and has_both_kinds(units(row), prompt) for row, silent in enumerate(recordings.silent)]
+            found[prompt.layout] = Asked(classify(units, texts, asking), classify(units, borrowed, asking), np.array(scorable, bool))
+    return found
+
+
+def first_lenders(borrowed: Borrowed, neurons: int) -> Int[np.ndarray, " neuron"]:
+    """Whose sentence each neuron borrows first; NOBODY for neurons without a control."""
+    found = np.full(neurons, NOBODY)
+    if borrowed.lenders.shape[1:] > (0,):
+        found[borrowed.rows] = borrowed.lenders[:, 0]
+    return found
+
+
+def material(recordings: Recordings, seed: int, row: int) -> Material:
+    """A neuron's score excerpts: strong ones from the top, quiet ones from the random."""
+    strong, drawn = (excerpts(recordings, row, recordings.slots.where(Split.SCORE, kind=kind)) for kind in (Kind.TOP, Kind.RANDOM))
+    return Material(strong, drawn, (seed, int(recordings.layers[row]), int(recordings.indices[row])))
+
+
+def excerpts(recordings: Recordings, row: int, slots: Int[np.ndarray, " slot"]) -> list[Excerpt]:
+    """Tokens and levels of a neuron's excerpts."""
+    scaled = levels(np.asarray(recordings.activations[row, slots]), float(recordings.peaks[row]))
+    ids = recordings.tokens(row, slots)
+    return [Excerpt([recordings.vocabulary[token] for token in one], values) for one, values in zip(ids, scaled, strict=True)]
+
+
+def check_ratings(asked: dict[str, Asked], allowed: float) -> None:
+    """UserError where more excerpts were left without a rating than the params allow."""
+    for name, (own, control, _) in asked.items():
+        if message := too_many(own.causes + control.causes, own.asked + control.asked, f"{name} ratings", "score", allowed):
+            raise UserError(message)
+
+
+def asked_columns(asked: dict[str, Asked], explanations: Explanations) -> dict[str, Any]:
+    """The columns of the scores that scorers fill, NaN where undefined.
+
+    A unit without a sentence is at chance. One whose explanation failed has no number, but its status.
+    """
+    columns: dict[str, Any] = {}
+    for name, (own, control, scorable) in asked.items():
+        missing = np.array([status is Status.NO_EXPLANATION for status in explanations.statuses], bool) & scorable
+        accuracy = np.where(missing, CHANCE, own.accuracy)
+        columns |= {
+            name: accuracy,
+            f"{name}_auc": np.where(missing, CHANCE if own.with_auc else np.nan, own.auc),
+            f"{name}_control": np.where(np.isnan(accuracy), np.nan, control.accuracy),
+            f"{name}_status": [str(status) for status in map(why, own.statuses, explanations.statuses, scorable)],
+            f"{name}_failed": own.failed,
+        }
+    return columns
+
+
+def why(classified: Status, explained: Status, scorable: bool) -> Status:
+    """Why a unit has no number, or OK, or that it has no sentence."""
+    if explained is Status.OK:
+        return classified
+    return Status.CONSTANT if explained is Status.NO_EXPLANATION and not scorable else explained
