@@ -23,6 +23,7 @@ from neurogloss.artifacts.recordings import NEURONS as NEURON_COLUMNS
 from neurogloss.artifacts.recordings import Recordings, Slots, Split, assign_splits, read_recordings, write_frame
 from neurogloss.artifacts.simulations import Borrowed, Simulations, read_simulations, write_simulations
 from neurogloss.artifacts.status import Status
+from neurogloss.config.params import load_params
 from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
@@ -103,7 +104,8 @@ def main() -> None:
     if chosen.make:
         make(chosen.make, chosen.neurons, chosen.layers, chosen.table)
         return
-    params = ScoreParams(seed=0, controls="auto", bins=40, min_excerpts_share=0.5)
+    params = load_params(Path("params.yaml"))
+    params = params.model_copy(update={"score": ScoreParams(seed=0, controls="auto", bins=40, min_excerpts_share=0.5)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = [f"--{key}={getattr(chosen, key)}" for key in ("neurons", "layers", "table")]
@@ -114,7 +116,7 @@ def main() -> None:
         scores = score(recordings, read_explanations(folder / "explanations.parquet"), read_simulations(folder / "simulations"), params)
         scored = time.perf_counter()
         summary(scores, 10)
-        by_layer(scores), histogram(scores, params.bins), quantile_table(scores)
+        by_layer(scores), histogram(scores, params.score.bins), quantile_table(scores)
         done = time.perf_counter()
         result = {
             "neurons": len(recordings),

@@ -60,7 +60,7 @@ def main() -> None:
     candidates = ng.explain(recordings, params)
     explanations = ng.refine(recordings, candidates, params)
     simulations = ng.simulate(recordings, explanations, params)
-    scores = ng.score(recordings, explanations, simulations, params.score)
+    scores = ng.score(recordings, explanations, simulations, params)
 
     for row, (text, score) in enumerate(zip(explanations.texts, scores["top_and_random"].to_pylist(), strict=True)):
         neuron = name(int(recordings.layers[row]), int(recordings.indices[row]))

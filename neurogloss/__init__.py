@@ -7,7 +7,7 @@
     candidates = ng.explain(recordings, params)
     explanations = ng.refine(recordings, candidates, params)
     simulations = ng.simulate(recordings, explanations, params)
-    scores = ng.score(recordings, explanations, simulations, params.score)
+    scores = ng.score(recordings, explanations, simulations, params)
 
 Importing it is cheap: a name's module, and what that needs, is loaded when the name is first used.
 """

@@ -27,12 +27,12 @@ def main(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Score each explanation on excerpts its explainer never saw."""
-    settings = load_params(params).score
+    settings = load_params(params)
     recorded, explained = read_recordings(recordings), read_explanations(explanations)
     simulated = read_simulations(simulations)
     scores = score(recorded, explained, simulated, settings)
     write_scores(out, scores)
-    write_metrics(metrics, scores, recorded, explained, simulated, settings)
+    write_metrics(metrics, scores, recorded, explained, simulated, settings.score)
 
 
 if __name__ == "__main__":

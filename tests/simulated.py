@@ -1,6 +1,7 @@
 """Simulations and explanations of made-up recordings, from a rule."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -9,9 +10,18 @@ from neurogloss.artifacts.explanations import Explanation, Explanations, explana
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Borrowed, Simulations, nothing_borrowed
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.config.params import Params, load_params
+from neurogloss.config.score import ScoreParams
 from neurogloss.simulators.borrowing import lenders_of
 
+ROOT = Path(__file__).parents[1]
 Rule = Callable[[np.ndarray], np.ndarray]
+
+
+def scoring(**changes: object) -> Params:
+    """The params of this repository with few bins, no language model for scores, and these changes to the section `score`."""
+    chosen = ScoreParams.model_validate({"seed": 0, "controls": "auto", "bins": 10, "min_excerpts_share": 0.5} | changes)
+    return load_params(ROOT / "params.yaml").model_copy(update={"score": chosen})
 
 
 def explained(recordings: Recordings, failures: dict[int, Status] | None = None) -> Explanations:

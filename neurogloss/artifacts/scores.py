@@ -7,7 +7,9 @@ import pyarrow as pa
 from neurogloss.artifacts.files import read_table, write_table
 
 SCHEMA = "neurogloss.scores"
-VERSION = 2
+VERSION = 3
+CLASSIFIERS = ("detection", "fuzzing")
+"""Scorers that ask a language model which excerpts fit; their columns are null where they were not run."""
 
 SCORES = pa.schema(
     [
@@ -27,6 +29,17 @@ SCORES = pa.schema(
         pa.field("control", pa.float64()),  # mean top_and_random of other neurons' sentences on this neuron's excerpts
         pa.field("margin", pa.float64()),  # top_and_random less control
         pa.field("sensitivity", pa.float64()),  # mean correlation of the levels of its sentence with those of others; 1: nothing is read
+        *(
+            pa.field(f"{scorer}{suffix}", kind)
+            for scorer in CLASSIFIERS
+            for suffix, kind in {
+                "": pa.float64(),  # balanced accuracy over firing and quiet score excerpts; 0.5 where there is no sentence
+                "_auc": pa.float64(),
+                "_control": pa.float64(),  # balanced accuracy of another neuron's sentence on the same questions
+                "_status": pa.string(),  # why there is no balanced accuracy, ok, or no_explanation
+                "_failed": pa.int32(),  # excerpts without a rating
+            }.items()
+        ),
     ]
 )
 

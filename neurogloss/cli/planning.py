@@ -1,4 +1,4 @@
-"""What explain, refine and simulate would ask of language models: the stages' own code, with a client that only counts."""
+"""What explain, refine, simulate and score would ask of language models: the stages' own code, with a client that only counts."""
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
 from neurogloss.refining.refine import refine
-from neurogloss.simulators.borrowing import borrow
+from neurogloss.scorers.asked import ask_scorers, first_lenders
+from neurogloss.simulators.borrowing import borrow, draw_lenders
 from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
 from neurogloss.simulators.run import drawn
@@ -34,6 +35,9 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
             own = step.requests
             borrow(simulate, recordings, texts, ~recordings.silent, *drawn(params))
             step.notes.append(f"{step.requests - own} of the requests try other neurons' explanations, for the control (score.controls)")
+    if params.score.scorers:
+        borrowers, lenders = draw_lenders(recordings.layers, texts, ~recordings.silent, *drawn(params))
+        ask_scorers(recordings, texts, first_lenders(borrowers, lenders, len(recordings)), params, planner.open)
     return planner.steps
 
 

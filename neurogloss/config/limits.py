@@ -7,4 +7,4 @@ class LimitParams(Section):
     """When a stage stops."""
 
     max_failed_share: Share = 0.1
-    """Of the explanations or simulations: explain and simulate stop where more than that failed."""
+    """Of the explanations, simulations or ratings: explain, simulate and score stop where more than that failed."""

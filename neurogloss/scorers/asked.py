@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
-from neurogloss.artifacts.simulations import NOBODY, Borrowed
+from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import Status, too_many
 from neurogloss.config.params import Params
 from neurogloss.errors import UserError
@@ -50,11 +50,17 @@ def ask_scorers(
     return found
 
 
-def first_lenders(borrowed: Borrowed, neurons: int) -> Int[np.ndarray, " neuron"]:
-    """Whose sentence each neuron borrows first; NOBODY for neurons without a control."""
+def first_lenders(
+    rows: Int[np.ndarray, " control"], lenders: Int[np.ndarray, "control draw"], neurons: int
+) -> Int[np.ndarray, " neuron"]:
+    """Whose sentence each neuron borrows first; NOBODY for neurons without a control. `rows` are those of the neurons with one.
+
+    >>> first_lenders(np.array([0, 2]), np.array([[2, 1], [1, 0]]), 3).tolist()
+    [2, -1, 1]
+    """
     found = np.full(neurons, NOBODY)
-    if borrowed.lenders.shape[1:] > (0,):
-        found[borrowed.rows] = borrowed.lenders[:, 0]
+    if len(rows):
+        found[rows] = lenders[:, 0]
     return found
 
 

@@ -17,8 +17,11 @@ from neurogloss.artifacts.scores import SCORES
 from neurogloss.artifacts.simulations import NOBODY, Simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.config.environment import threads
+from neurogloss.config.params import Params
 from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
+from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.scorers.asked import ask_scorers, asked_columns, check_ratings, first_lenders
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
 from neurogloss.scorers.summary import borrowed_counts, rounded, summary
 from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv
@@ -31,10 +34,13 @@ DIGITS = 9
 """Decimals kept: what is beyond differs between processors."""
 
 
-def score(recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams) -> pa.Table:
+def score(
+    recordings: Recordings, explanations: Explanations, simulations: Simulations, params: Params, opened: OpenClient = open_client
+) -> pa.Table:
     """The columns of `neurogloss.artifacts.scores.SCORES`, one row per recorded neuron, in the order of the recordings.
 
-    Raises UserError where the three are of different neurons, or lack the excerpts of a split.
+    `opened` gives the client of a language model, which only the scorers of `score.scorers` ask. Raises UserError where the three are of
+    different neurons, or lack the excerpts of a split, or more ratings failed than `limits.max_failed_share` allows.
     """
     check_same_neurons(recordings, explanations, "explanations")
     check_same_neurons(recordings, simulations, "simulations")
@@ -45,7 +51,7 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
         score=where,
         calibrate=layout(recordings, simulations.slots, Split.CALIBRATE),
         borrowed=layout(recordings, borrowed.slots, Split.SCORE) if len(borrowed) else where,
-        enough=params.min_excerpts_share,
+        enough=params.score.min_excerpts_share,
         sentences=sentence_numbers(explanations),
         unexplained=np.array([status is Status.NO_EXPLANATION for status in explanations.statuses], bool),
     )
@@ -61,10 +67,13 @@ def score(recordings: Recordings, explanations: Explanations, simulations: Simul
             parts.append(found)
             bar.update(len(found["excerpts"]))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    enough = np.asarray(usable(np.asarray(simulations.status), where, params.min_excerpts_share).any(axis=1))
+    enough = np.asarray(usable(np.asarray(simulations.status), where, params.score.min_excerpts_share).any(axis=1))
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
     logger.info("scored %s of %s neurons", int(np.isfinite(columns["top_and_random"]).sum()), len(why))
-    return table(recordings, why, columns)
+    lenders = first_lenders(borrowed.rows, borrowed.lenders, len(recordings))
+    asked = ask_scorers(recordings, explanations.texts, lenders, params, opened)
+    check_ratings(asked, params.limits.max_failed_share)
+    return table(recordings, why, columns | asked_columns(asked, explanations))
 
 
 def sentence_numbers(explanations: Explanations) -> Int[np.ndarray, " neuron"]:
@@ -143,6 +152,9 @@ def table(recordings: Recordings, why: list[Status], columns: dict[str, np.ndarr
         "neuron": recordings.indices,
         "status": [str(status) for status in why],
     }
-    for name, column in columns.items():
-        values[name] = pa.array(column if name == "excerpts" else np.round(column, DIGITS), SCORES.field(name).type, from_pandas=True)
+    for field in SCORES:
+        if field.name not in values:
+            column = columns.get(field.name, [None] * len(why))
+            rounds = pa.types.is_floating(field.type) and field.name in columns
+            values[field.name] = pa.array(np.round(column, DIGITS) if rounds else column, field.type, from_pandas=True)
     return pa.table(values, schema=SCORES)

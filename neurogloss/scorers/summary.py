@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from neurogloss.artifacts.scores import CLASSIFIERS
 from neurogloss.artifacts.simulations import NOBODY, OK, Simulations
 from neurogloss.artifacts.status import Status
 from neurogloss.scorers.intervals import mean_interval, units_needed
@@ -43,6 +44,20 @@ def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
         **{name: described(numbers(scores, name), units_needed(name)) for name in MEASURES},
         "share_at_least": {str(t): rounded(float(np.mean(best >= t))) if len(best) else None for t in THRESHOLDS},
         "baseline": {"token_table": described(numbers(scores, "token_table"), units_needed("token_table"))},
+        **{scorer: classified(scores, scorer) for scorer in CLASSIFIERS if scores[f"{scorer}_status"].null_count < len(scores)},
+    }
+
+
+def classified(scores: pa.Table, scorer: str) -> dict[str, Any]:
+    """Balanced accuracy, AUC, control and the paired difference of a scorer that was run, and what failed."""
+    why = scores[f"{scorer}_status"].to_pylist()
+    own, control = numbers(scores, scorer), numbers(scores, f"{scorer}_control")
+    measures = {"balanced_accuracy": own, "auc": numbers(scores, f"{scorer}_auc"), "control": control, "margin": own - control}
+    return {
+        **{name: described(values, units_needed(name)) for name, values in measures.items()},
+        "failed": sum(status not in SCORED for status in why),
+        "failed_by_cause": {str(status): why.count(str(status)) for status in Status if status not in SCORED},
+        "failed_excerpts": int(np.nansum(numbers(scores, f"{scorer}_failed"))),
     }
 
 

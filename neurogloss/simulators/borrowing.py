@@ -30,15 +30,22 @@ def borrow(
     simulate: Simulate, recordings: Recordings, texts: Sequence[str | None], scorable: Bool[np.ndarray, " neuron"], count: int, seed: int
 ) -> Borrowed:
     """What up to `count` other sentences of its layer predict for each of at most NEURONS scorable neurons, drawn by the seed."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(scorable))  # Of all neurons: what was not explained must not draw another sample.
-    rows = np.sort(order[scorable[order]][:NEURONS]).astype(np.int32)
-    lenders = lenders_of(recordings.layers, np.array([text is not None for text in texts], bool), rows, count, rng)
+    rows, lenders = draw_lenders(recordings.layers, texts, scorable, count, seed)
     slots = recordings.slots.where(Split.SCORE)
     sentences = [None if lender == NOBODY else texts[lender] for lender in lenders.ravel().tolist()]
     found = simulate(np.repeat(rows, count), slots, sentences)
     shape = (*lenders.shape, len(slots))
     return Borrowed(rows, lenders, slots, found.levels.reshape(*shape, -1), found.status.reshape(shape), int(found.written.sum()))
+
+
+def draw_lenders(
+    layers: Int[np.ndarray, " neuron"], texts: Sequence[str | None], scorable: Bool[np.ndarray, " neuron"], count: int, seed: int
+) -> tuple[Int32[np.ndarray, " control"], Int32[np.ndarray, "control draw"]]:
+    """Rows of the neurons that get a control, and of those whose sentences they borrow."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(scorable))  # Of all neurons: what was not explained must not draw another sample.
+    rows = np.sort(order[scorable[order]][:NEURONS]).astype(np.int32)
+    return rows, lenders_of(layers, np.array([text is not None for text in texts], bool), rows, count, rng)
 
 
 def lenders_of(

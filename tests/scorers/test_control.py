@@ -11,13 +11,12 @@ from neurogloss.artifacts.explanations import Explanations, explanations
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import CODES, Status
-from neurogloss.config.score import ScoreParams
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import borrowed_counts, summary
-from tests.simulated import explained, honest, simulated, true_levels
+from tests.simulated import explained, honest, scoring, simulated, true_levels
 from tests.tiny import random_recordings
 
-PARAMS = ScoreParams(seed=0, controls="auto", bins=10, min_excerpts_share=0.5)
+PARAMS = scoring()
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,16 @@ from neurogloss.artifacts.recordings import Kind, Recordings, Split, write_recor
 from neurogloss.artifacts.scores import SCORES, read_scores
 from neurogloss.artifacts.simulations import Simulations, write_simulations
 from neurogloss.artifacts.status import Status
-from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.run import same_document_share, score
 from neurogloss.scorers.summary import summary
 from neurogloss.scorers.tables import by_layer, histogram, quantile_table
 from neurogloss.scorers.token_table import token_table_levels
 from stages.score import main
-from tests.simulated import explained, honest, simulated
+from tests.simulated import explained, honest, scoring, simulated
 from tests.tiny import random_recordings
 
-PARAMS = ScoreParams(seed=0, controls="auto", bins=10, min_excerpts_share=0.5)
+PARAMS = scoring()
 CORRELATIONS = ("top_and_random", "random_only", "top_only")
 
 
@@ -236,7 +235,7 @@ def test_the_curves_agree_with_the_scores(many: Recordings) -> None:
     rng = np.random.default_rng(0)
     simulations = simulated(many, lambda true: true + rng.normal(0, 3, true.shape), borrow=honest(many))
     found = score(many, explained(many), simulations, PARAMS)
-    bars: list[dict[str, Any]] = histogram(found, PARAMS.bins)
+    bars: list[dict[str, Any]] = histogram(found, PARAMS.score.bins)
     assert [bar["bin"] for bar in bars] == pytest.approx(np.linspace(-0.9, 0.9, 10))
     for name in ("score", "baseline", "control"):
         assert sum(bar[name] for bar in bars) == pytest.approx(1, abs=1e-5)
