@@ -32,14 +32,18 @@ class Asked(NamedTuple):
 
 
 def ask_scorers(
-    recordings: Recordings, texts: Sequence[str | None], lenders: Int[np.ndarray, " neuron"], params: Params, opened: OpenClient = open_client
+    recordings: Recordings,
+    texts: Sequence[str | None],
+    lenders: Int[np.ndarray, " neuron"],
+    params: Params,
+    opened: OpenClient = open_client,
 ) -> dict[str, Asked]:
-    """By layout what each scorer of `score.scorers` gives for the sentences, and for those of the `lenders`; nobody is asked without one."""
+    """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; without a scorer nobody is asked."""
     if not params.score.scorers:
         return {}
     model = params.model(params.score.model, "score.model")
     borrowed = [None if lender == NOBODY else texts[lender] for lender in lenders.tolist()]
-    found = {}
+    found: dict[str, Asked] = {}
     with opened(params.score.model, model, "score") as client:
         for name in params.score.scorers:
             prompt = params.prompts.score[name]
@@ -50,9 +54,7 @@ def ask_scorers(
     return found
 
 
-def first_lenders(
-    rows: Int[np.ndarray, " control"], lenders: Int[np.ndarray, "control draw"], neurons: int
-) -> Int[np.ndarray, " neuron"]:
+def first_lenders(rows: Int[np.ndarray, " control"], lenders: Int[np.ndarray, "control draw"], neurons: int) -> Int[np.ndarray, " neuron"]:
     """Whose sentence each neuron borrows first; NOBODY for neurons without a control. `rows` are those of the neurons with one.
 
     >>> first_lenders(np.array([0, 2]), np.array([[2, 1], [1, 0]]), 3).tolist()

@@ -135,9 +135,7 @@ def answered(pending: Sequence[list[Question]], asking: Asking) -> list[Unit]:
     return [rated(questions, [next(replies) for _ in questions], asking.enough) for questions in pending]
 
 
-def questions_of(
-    material: Material, text: str, asking: Asking, opening: tuple[Message, ...], alternatives: int
-) -> Iterator[Question]:
+def questions_of(material: Material, text: str, asking: Asking, opening: tuple[Message, ...], alternatives: int) -> Iterator[Question]:
     """The questions about one unit; none without both firing and quiet excerpts."""
     prompt, rng = asking.prompt, np.random.default_rng(material.seed)
     if not has_both_kinds(material, prompt):

@@ -154,7 +154,8 @@ def table(recordings: Recordings, why: list[Status], columns: dict[str, np.ndarr
     }
     for field in SCORES:
         if field.name not in values:
-            column = columns.get(field.name, [None] * len(why))
-            rounds = pa.types.is_floating(field.type) and field.name in columns
-            values[field.name] = pa.array(np.round(column, DIGITS) if rounds else column, field.type, from_pandas=True)
+            column = columns.get(field.name)
+            if column is not None and pa.types.is_floating(field.type):
+                column = np.round(column, DIGITS)
+            values[field.name] = pa.nulls(len(why), field.type) if column is None else pa.array(column, field.type, from_pandas=True)
     return pa.table(values, schema=SCORES)
