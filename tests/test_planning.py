@@ -27,9 +27,11 @@ from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.tokens import ESTIMATE
 from neurogloss.llm.usage import cost_usd
 from neurogloss.refining.refine import refine
+from neurogloss.scorers.run import score
 from neurogloss.simulators.generated import answer
 from neurogloss.simulators.run import simulate
 from tests.llm.asking import model
+from tests.simulated import explained, honest, simulated
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,6 +117,23 @@ def test_answers_as_long_as_the_examples_cost_about_what_right_answers_do(record
     likely = (1e6 * step.usd_likely - step.tokens_in * price.prompt) / price.completion
     assert right / 2 < likely < 2 * right < step.tokens_out / 5
     assert step.usd_likely < step.usd
+
+
+def test_what_scorers_ask_is_counted_and_is_what_they_then_ask(recordings: Recordings, cache: Cache) -> None:
+    plain = settings(simulator="vocabulary")
+    chosen = plain.model_copy(
+        update={
+            "explain": plain.explain.model_copy(update={"method": "concepts"}),
+            "score": plain.score.model_copy(update={"scorers": ["detection", "fuzzing"], "model": "gpt"}),
+        }
+    )
+    (planned,) = plan(recordings, chosen, cache)
+    assert (planned.stage, planned.model, planned.cached) == ("score", "gpt", 0)
+    run, found = Run(cache), explained(recordings)
+    simulations = simulated(recordings, lambda true: true, borrow=honest(recordings))
+    score(recordings, found, simulations, chosen, run.open)
+    assert run.asked["score"] == planned.requests > 7
+    assert planned.usd > run.usd > 0
 
 
 def test_what_was_asked_is_no_longer_to_pay(recordings: Recordings, cache: Cache) -> None:

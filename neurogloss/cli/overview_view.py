@@ -1,5 +1,6 @@
 """A whole result on a terminal: some well and some badly explained neurons, and the summary with baseline, control and interval."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from neurogloss.artifacts.recordings import name
 from neurogloss.artifacts.results import Results
+from neurogloss.artifacts.scores import CLASSIFIERS
 from neurogloss.cli.text import number, visible
 
 
@@ -69,7 +71,17 @@ def measures(metrics: dict[str, Any]) -> tuple[tuple[str, dict[str, Any], str], 
         ("control", metrics["control"], "other sentences on the same excerpts"),
         ("margin", metrics["margin"], "score less control"),
         ("sensitivity", metrics["sensitivity"], "likeness across sentences; 1: unread"),
+        *(row for scorer in CLASSIFIERS if scorer in metrics for row in classified(scorer, metrics[scorer])),
     )
+
+
+def classified(scorer: str, found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Label, values and meaning of what a scorer that asks a language model found; AUC only where there is one."""
+    note = f"{found['failed']:,} neurons without" if found["failed"] else "0.5 is chance"
+    yield scorer, found["balanced_accuracy"], f"balanced accuracy, {note}"
+    if found["auc"]["mean"] is not None:
+        yield "  AUC", found["auc"], "by the answers' log-probabilities"
+    yield "  control", found["control"], "other sentences, same questions"
 
 
 def described(measure: dict[str, Any]) -> str:

@@ -115,10 +115,21 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
     for values in raw.get("params", {}).values():
         params.update(values)
     return StageLock(
-        without_unused(params),
+        with_scorers_chosen(without_unused(params)),
         {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
         {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
     )
+
+
+def with_scorers_chosen(params: dict[str, Any]) -> dict[str, Any]:
+    """The params with `prompts.score` replaced by those of its prompts that `score.scorers` names: the others change no number.
+
+    >>> with_scorers_chosen({"prompts.score": {"detection": {"layout": "detection"}, "fuzzing": {}}, "score": {"scorers": ["detection"]}})
+    {'score': {'scorers': ['detection']}, 'prompts.score.detection': {'layout': 'detection'}}
+    """
+    prompts = params.get("prompts.score", {})
+    named = {f"prompts.score.{name}": prompts[name] for name in params.get("score", {}).get("scorers", []) if name in prompts}
+    return {name: value for name, value in params.items() if name != "prompts.score"} | named
 
 
 def effective(params: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def ask_scorers(
     params: Params,
     opened: OpenClient = open_client,
 ) -> dict[str, Asked]:
-    """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; without a scorer nobody is asked."""
+    """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; nobody is asked without any."""
     if not params.score.scorers:
         return {}
     model = params.model(params.score.model, "score.model")

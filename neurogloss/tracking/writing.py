@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 PROMPT_LIMIT = 100_000
 """Characters that the registry accepts; longer texts are in the run's files only."""
-USAGE = (("explain", "explain", "explain"), ("refine", "refine", "simulate"), ("simulate", "simulate", "simulate"))
+USAGE = (
+    ("explain", "explain", "explain"),
+    ("refine", "refine", "simulate"),
+    ("simulate", "simulate", "simulate"),
+    ("score", "score", "score"),
+)
 """Report of what was paid, the stage that wrote it, and the section that names its model. `refine` picks the best of several."""
 BATCH = {"metrics": 1000, "params": 100, "tags": 100}
 """Most that the tracking server accepts in one call."""

@@ -53,6 +53,20 @@ def test_the_summary_is_that_of_the_metrics(finished: Path) -> None:
         assert f"{measure['mean']:.3f} ({measure['ci_low']:.3f} to {measure['ci_high']:.3f})" in text
 
 
+def test_a_scorer_is_shown_where_it_was_run(finished: Path, tmp_path: Path) -> None:
+    assert "detection" not in printed(finished, "--width", "80").output
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "data").symlink_to(finished / "data")
+    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    found = {name: metrics["control"] | {"mean": mean, "ci_low": None} for name, mean in (("balanced_accuracy", 0.75), ("control", 0.49))}
+    found = {"auc": metrics["control"] | {"mean": None}, "failed": 3} | found
+    (tmp_path / "metrics" / "score.json").write_text(json.dumps(metrics | {"detection": found}), encoding="utf-8")
+    lines = [line.split() for line in printed(tmp_path, "--width", "80").output.splitlines()]
+    at = next(place for place, line in enumerate(lines) if line[:1] == ["detection"])
+    assert lines[at][1] == "0.750" and lines[at][-3:] == ["3", "neurons", "without"]
+    assert lines[at + 1][:2] == ["control", "0.490"] and lines[at + 2][0] == "neurons"
+
+
 def test_metrics_of_another_result_are_refused(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "data").symlink_to(finished / "data")
