@@ -16,14 +16,20 @@ SHOWN = 40
 
 def judge(
     file: Annotated[Path, typer.Argument(help="JSONL: a unit a line with explanation(s) and excerpts of tokens and activations.")],
-    simulator: Annotated[str | None, typer.Option(help="A name under prompts.simulate; default: simulate.method of the params.")] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="A name under prompts.simulate or prompts.score; default: simulate.method of the params.")
+    ] = None,
     params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     borrowed: Annotated[int, typer.Option(help="Units that are also read from another unit's sentence, for sensitivity.", min=0)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of a table.")] = False,
     units_json: Annotated[Path | None, typer.Option(help="Write each explanation's figures here, JSON.")] = None,
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
-    """Score explanations by a simulator, without a pipeline: correlation with activations, agreement with a reader's levels, ranks."""
+    """Score explanations by a simulator, without a pipeline: correlation with activations, agreement with a reader's levels, ranks.
+
+    A scorer (detection, fuzzing) gives balanced accuracy and AUC instead: in firing excerpts a token reaches the prompt's mark_from on a
+    scale of the unit's own maximum, in quiet ones every activation is below a tenth of it.
+    """
     import json
 
     from neurogloss.artifacts.files import write_json
@@ -31,9 +37,14 @@ def judge(
     from neurogloss.config.params import load_params
     from neurogloss.judging.judge import judge as judged
     from neurogloss.judging.judge import with_simulator
+    from neurogloss.judging.scorers import judge_by_scorer
     from neurogloss.judging.units import read_units
 
-    verdict = judged(read_units(file), with_simulator(load_params(params), simulator), borrowed)
+    units, present = read_units(file), load_params(params)
+    if simulator in present.prompts.score and simulator not in present.prompts.simulate:
+        verdict = judge_by_scorer(units, present, simulator)
+    else:
+        verdict = judged(units, with_simulator(present, simulator), borrowed)
     if units_json is not None:
         write_json(units_json, rows(verdict))
     if as_json:
@@ -57,11 +68,13 @@ def figures(verdict: "Verdict") -> dict[str, Any]:
         "rank_agreement": verdict.rank_agreement,
         "sensitivity": verdict.sensitivity,
         "score": verdict.score,
+        "auc": verdict.auc,
     }
     return {name: None if value is None else round(value, 6) for name, value in values.items()} | {
         "units": verdict.units,
         "explanations": len(verdict.explanations),
         "failed": dict(sorted(verdict.failed.items())),
+        "unscored": sum(one.score is None for one in verdict.explanations),
     }
 
 
@@ -94,10 +107,13 @@ def line(verdict: "Verdict") -> str:
     """The figures over all explanations, in a line."""
     found = figures(verdict)
     failed = ", ".join(f"{count} {cause}" for cause, count in found["failed"].items())
+    auc = "" if verdict.auc is None else f"AUC {number(verdict.auc)}, "
     return (
-        f"{found['explanations']} explanations of {found['units']} units: score {number(verdict.score)}, "
+        f"{found['explanations']} explanations of {found['units']} units: score {number(verdict.score)}, {auc}"
         f"agreement {number(verdict.agreement)}, rank agreement {number(verdict.rank_agreement)}, "
-        f"sensitivity {number(verdict.sensitivity)}" + (f"; excerpts without a simulation: {failed}" if failed else "")
+        f"sensitivity {number(verdict.sensitivity)}"
+        + (f"; {found['unscored']} without a score" if found["unscored"] else "")
+        + (f"; excerpts without an answer: {failed}" if failed else "")
     )
 
 

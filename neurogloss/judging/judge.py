@@ -54,7 +54,9 @@ class Judged:
     reader_score: float | None
     """What the labels score."""
     failed: int
-    """Excerpts without a simulation."""
+    """Excerpts without a simulation or a rating."""
+    auc: float | None = None
+    """Of a scorer that asks which excerpts fit, where the answers' log-probabilities are to be had."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Verdict:
     units: int
     sensitivity: float | None
     failed: Counter[str]
-    """Excerpts without a simulation, by cause; borrowed sentences are not counted."""
+    """Excerpts without a simulation or a rating, by cause; borrowed sentences are not counted."""
 
     @property
     def score(self) -> float | None:
@@ -76,6 +78,11 @@ class Verdict:
     def agreement(self) -> float | None:
         """Mean agreement."""
         return mean([one.agreement for one in self.explanations])
+
+    @property
+    def auc(self) -> float | None:
+        """Mean AUC."""
+        return mean([one.auc for one in self.explanations])
 
     @property
     def rank_agreement(self) -> float | None:
@@ -184,12 +191,23 @@ def compared(unit: JudgedUnit, levels: list[list[np.ndarray]], statuses: list[li
         labels = None if unit.labelled is None else [excerpt.levels or [] for excerpt in unit.excerpts]
         agreements.append(None if labels is None else pooled(labels, found, use))
         failures.append(use.count(False))
-    reader = None if unit.labelled is None else defined_correlation(unit.recorded, unit.labelled)
+    each = zip(unit.explanations, scores, ranks(scores), agreements, failures, strict=True)
+    return [Judged(unit.unit, text, score, rank, agreement, reader_score(unit), failed) for text, score, rank, agreement, failed in each]
+
+
+def ranks(scores: Sequence[float | None]) -> list[int]:
+    """Of each score, 1 the best; equal ones share the better rank, and what has no score comes last.
+
+    >>> ranks([0.1, None, 0.3, 0.3])
+    [3, 4, 1, 1]
+    """
     order = [-2.0 if score is None else score for score in scores]
-    return [
-        Judged(unit.unit, text, score, 1 + sum(other > mine for other in order), agreement, reader, failed)
-        for text, score, mine, agreement, failed in zip(unit.explanations, scores, order, agreements, failures, strict=True)
-    ]
+    return [1 + sum(other > mine for other in order) for mine in order]
+
+
+def reader_score(unit: JudgedUnit) -> float | None:
+    """What a careful reader's levels score; None without them."""
+    return None if unit.labelled is None else defined_correlation(unit.recorded, unit.labelled)
 
 
 def pooled(truth: Sequence[Sequence[float]], levels: list[np.ndarray], use: list[bool]) -> float | None:
@@ -236,5 +254,6 @@ def with_simulator(params: Params, name: str | None) -> Params:
     if name is None:
         return params
     if name not in params.prompts.simulate:
-        raise UserError(f"--simulator: there is no {name!r}; there are: {', '.join(params.prompts.simulate)}")
+        known = ", ".join([*params.prompts.simulate, *params.prompts.score])
+        raise UserError(f"--simulator: there is no {name!r}; there are: {known}")
     return params.model_copy(update={"simulate": params.simulate.model_copy(update={"method": name})})

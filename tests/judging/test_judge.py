@@ -1,7 +1,8 @@
 """judge: figures follow from levels alone, whatever the lengths of excerpts; lines that are not units are named."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from neurogloss.cli.judge import figures as judging_figures
 from neurogloss.cli.main import app
 from neurogloss.config.params import ModelParams, Params, load_params
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.judging import judge as judging
 from neurogloss.judging.judge import judge
+from neurogloss.judging.scorers import judge_by_scorer
 from neurogloss.judging.units import JudgedUnit, read_units
-from neurogloss.llm.request import Client, Reply, Request
+from neurogloss.llm.client import OpenClient
+from neurogloss.llm.request import Answer, Client, Reply, Request
 from neurogloss.llm.scripted import Scripted
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +221,60 @@ def test_the_command_prints_a_table_and_as_json_one_last_line(tmp_path: Path) ->
     assert figures["units"] == 2 and figures["agreement"] == pytest.approx(1)
     each = json.loads((tmp_path / "u.json").read_text(encoding="utf-8"))
     assert [one["rank"] for one in each] == [1, 2, 1]
+
+
+def detecting(answer: Callable[[list[str]], Answer]) -> OpenClient:
+    """A model that gets the excerpts of each question."""
+
+    @contextmanager
+    def opened(name: str, params: ModelParams, stage: str = "") -> Iterator[Client]:
+        yield Scripted(lambda request: answer(re.findall(r"^\d+: (.*)$", request.messages[-1].content, re.MULTILINE)))
+
+    return opened
+
+
+def quiet(name: str, explanations: list[str]) -> dict[str, Any]:
+    """A unit that fires in two of four excerpts; in a fifth it is neither strong nor quiet."""
+    value = unit(name, " cat", explanations, (3, 3, 5, 5, 4))
+    for excerpt, strength in zip(value["excerpts"], (1.0, 0.0, 0.4, 0.09, 0.15), strict=True):
+        excerpt["activations"] = [strength * (token == " cat") - 1.0 * (token == "the") for token in excerpt["tokens"]]
+    return value
+
+
+def test_a_scorer_judges_firing_and_quiet_excerpts_on_the_scale_of_the_unit() -> None:
+    shown: list[list[str]] = []
+
+    def right(excerpts: list[str]) -> Answer:
+        shown.append(excerpts)
+        return Reply("[" + ", ".join(str(int(len(one.split()) == 3)) for one in excerpts) + "]")
+
+    found = judge_by_scorer(units(quiet("a", ["cats"])), PARAMS, "detection", detecting(right))
+    assert sorted(len(one.split()) for one in shown[0]) == [3, 3, 5, 5]  # Not the one of four.
+    assert found.score == 0.5 and found.explanations[0].rank == 1 and found.auc is None
+    assert found.agreement is None and found.sensitivity is None and not found.failed
+    always = judge_by_scorer(units(quiet("a", ["cats"])), PARAMS, "fuzzing", detecting(lambda excerpts: Reply(str([1] * len(excerpts)))))
+    assert always.score == 0.5
+
+
+def test_a_scorer_ranks_the_explanations_of_a_unit_and_counts_what_it_was_not_told() -> None:
+    def of_cats(request: Request) -> Answer:
+        text = request.messages[-1].content
+        excerpts = re.findall(r"^\d+: (.*)$", text, re.MULTILINE)
+        if "birds" in text:
+            return ProviderError("refused", "no")
+        return Reply(str([int("sat" in one or "mats" in text) for one in excerpts]))
+
+    @contextmanager
+    def opened(name: str, params: ModelParams, stage: str = "") -> Iterator[Client]:
+        yield Scripted(of_cats)
+
+    value = unit("a", " cat", ["mats", "cats", "birds"], (5, 5))
+    value["excerpts"][1] = {"tokens": ["the", " dogs"], "activations": [0.0, 0.0]}
+    value["excerpts"][0].pop("levels")
+    found = judge_by_scorer(units(value, unit("one kind", " cat", ["cats"])), PARAMS, "detection", opened)
+    assert [(one.score, one.rank, one.failed) for one in found.explanations] == [(0.5, 2, 0), (1.0, 1, 0), (None, 3, 2), (None, 1, 0)]
+    assert found.failed == {"refused": 2} and found.units == 2
+    assert judging_figures(found)["unscored"] == 2
 
 
 def test_an_unknown_simulator_is_one_line() -> None:
