@@ -204,6 +204,12 @@ class Auto(Section):
     layout: Literal["auto"]
 
 
+class Reader(Section):
+    """No prompt of its own: a small network that ships with the library reads the sentence."""
+
+    layout: Literal["reader"]
+
+
 class ListPrompt(Section):
     """The beginning of a list; what may follow is read token by token."""
 
@@ -320,7 +326,7 @@ class Prompts(Section):
     """What several prompts show; they take it by its YAML anchor, so that a prompt depends on no example but its own."""
     explain: dict[str, Annotated[AnyExplainPrompt | Concepts | TokenList, Field(discriminator="layout")]]
     """`explain.method` chooses."""
-    simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary | Auto, Field(discriminator="layout")]]
+    simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary | Reader | Auto, Field(discriminator="layout")]]
     """`simulate.method` chooses."""
     vocabulary: dict[str, ListPrompt]
     """`vocabulary.prompt` chooses."""

@@ -9,12 +9,13 @@ import numpy as np
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, CompactPrompt, GeneratedPrompt, Vocabulary
+from neurogloss.config.prompts import AllAtOncePrompt, AnySimulatePrompt, CompactPrompt, GeneratedPrompt, Reader, Vocabulary
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
 from neurogloss.phrases.levels import open_phrase_levels
 from neurogloss.simulators import all_at_once, compact, generated, one_at_a_time, vocabulary
 from neurogloss.simulators.choice import chosen_simulator
+from neurogloss.simulators.reader import simulation as reading
 from neurogloss.simulators.result import Simulate, SimulatedLevels
 
 
@@ -24,6 +25,8 @@ def open_simulator(recordings: Recordings, params: Params, stage: str, opened: O
     chosen = chosen_simulator(params)
     if isinstance(chosen.prompt, Vocabulary):
         yield partial(vocabulary.simulate, open_phrase_levels(recordings, params))
+    elif isinstance(chosen.prompt, Reader):
+        yield partial(reading.simulate, recordings)
     else:
         model = params.model(chosen.model, chosen.asked_by)
         with opened(chosen.model, model, stage) as client:

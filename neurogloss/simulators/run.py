@@ -11,7 +11,7 @@ from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Simulations
 from neurogloss.artifacts.status import CODES, Status, too_many
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import Vocabulary
+from neurogloss.config.prompts import Reader, Vocabulary
 from neurogloss.config.trust import caution
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
@@ -72,5 +72,5 @@ def scorable(recordings: Recordings, explanations: Explanations) -> Bool[np.ndar
 
 def drawn(params: Params) -> tuple[int, int]:
     """How many sentences each neuron borrows, and the seed of the draw."""
-    asks = not isinstance(chosen_simulator(params).prompt, Vocabulary)
+    asks = not isinstance(chosen_simulator(params).prompt, (Vocabulary, Reader))
     return controls(params.score, asks), params.score.seed
