@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 from neurogloss.config.choice import Explainer, automatic
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AnySimulatePrompt, Auto, Vocabulary
+from neurogloss.config.prompts import AnySimulatePrompt, Auto, Reader, Vocabulary
 
 
 class Chosen(NamedTuple):
     """An entry of `prompts.simulate` with the model that it asks."""
 
     name: str
-    prompt: AnySimulatePrompt | Vocabulary
+    prompt: AnySimulatePrompt | Vocabulary | Reader
     model: str
     """A name under `models`."""
     asked_by: str
