@@ -1,10 +1,10 @@
-"""Which simulator `simulate.method: auto` stands for: what a language model at an endpoint wrote, it reads."""
+"""Which simulator `simulate.method: auto` stands for: sentences get one that reads."""
 
 from typing import NamedTuple
 
 PHRASES = ("concepts", "token_list")
 """Layouts of explainers that put words from a list together; all others ask a language model for a sentence."""
-AUTO = ("vocabulary", "compact")
+AUTO = ("vocabulary", "compact", "reader")
 """Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on those with a text."""
 
 
@@ -27,9 +27,11 @@ def writes_sentences(layout: str) -> bool:
 
 
 def automatic(explainer: Explainer) -> str:
-    """The entry of `prompts.simulate`. A model in this process may be too small to read (the embedded one is), so it is not asked.
+    """The entry of `prompts.simulate`. A model in this process may be too small to read (the embedded one is), so `reader` reads for it.
 
     >>> automatic(Explainer("concepts", "openai")), automatic(Explainer("pieces", "openai")), automatic(Explainer("pieces", "local"))
-    ('vocabulary', 'compact', 'vocabulary')
+    ('vocabulary', 'compact', 'reader')
     """
-    return "compact" if writes_sentences(explainer.layout) and explainer.provider == "openai" else "vocabulary"
+    if not writes_sentences(explainer.layout):
+        return "vocabulary"
+    return "compact" if explainer.provider == "openai" else "reader"
