@@ -59,6 +59,13 @@ def test_the_metrics_have_what_the_documents_promise(done: Repository) -> None:
     assert "top_and_random" in done.dvc("metrics", "show")
 
 
+def test_the_same_sentence_for_all_has_a_control_as_high_as_its_score(done: Repository) -> None:
+    found = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    assert found["borrowed"] == {"neurons": 6, "sentences": 12, "failed_excerpts": 0}
+    assert found["control"]["mean"] == pytest.approx(found["top_and_random"]["mean"], abs=1e-6)
+    assert found["margin"]["mean"] == pytest.approx(0, abs=1e-6) and found["sensitivity"]["mean"] is None
+
+
 def test_a_second_run_does_nothing(done: Repository) -> None:
     before = digests(done.folder / "data")
     assert "up to date" in done.dvc("repro")
