@@ -1,7 +1,10 @@
 """Compact: a well-formed answer gives its levels, any other a status; an answer costs tens of tokens, not hundreds."""
 
+import gzip
+import json
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -16,6 +19,7 @@ from neurogloss.errors import ProviderError
 from neurogloss.llm.escape import shown
 from neurogloss.llm.request import Message, Reply, Request
 from neurogloss.llm.scripted import Scripted
+from neurogloss.llm.tokens import estimate
 from neurogloss.simulators.compact import answer, numbered, opening_of, question, read, simulate
 from tests.explainers.test_prompted import PARAMS, model
 from tests.hostile import HOSTILE, hostile
@@ -26,6 +30,7 @@ assert isinstance(FOUND, CompactPrompt)
 ONE = FOUND
 THREE = ONE.model_copy(update={"excerpts_per_question": 3})
 LENGTH = 64
+LABELS = Path(__file__).parents[2] / "benchmarks" / "labels"
 
 levels_of = st.lists(st.integers(0, 10), min_size=1, max_size=80)
 whole = st.integers(1, 10)
@@ -203,3 +208,25 @@ def test_what_all_questions_share_comes_first_then_the_explanation_then_the_exce
     assert [request.messages[-1].content.split("\n\n")[0] for request in client.asked] == ["Neuron: one thing"] * 2 + [
         "Neuron: another"
     ] * 2
+
+
+def tokens_of(text: str) -> int:
+    """The estimate of the client, with up to three digits as one token: 3 % above o200k_base and cl100k_base on these prompts."""
+    return estimate(re.sub(r"\d{1,3}", "7", text))
+
+
+def test_a_simulation_of_64_tokens_costs_at_most_900_tokens_in_600_of_them_shared_and_60_out() -> None:
+    with gzip.open(LABELS / "sentences.jsonl.gz", "rt", encoding="utf-8") as file:
+        units = [json.loads(line) for line in file][::4]
+    shared = sum(tokens_of(message.content) for message in opening_of(ONE))
+    asked, said = [], []
+    for unit in units:
+        for one in unit["excerpts"]:
+            assert len(one["tokens"]) == LENGTH
+            asked.append(tokens_of(question(unit["explanation"], [[token.encode() for token in one["tokens"]]], ONE)))
+            said.append(tokens_of(answer([one["levels"]], ONE)))
+    assert 600 <= shared <= 640
+    assert shared + np.mean(asked) <= 900
+    assert np.mean(said) <= 15
+    assert "at most 12 tokens" in ONE.system
+    assert tokens_of(" ".join(f"{number}:10" for number in range(53, 65))) <= 60
