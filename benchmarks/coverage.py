@@ -25,6 +25,7 @@ from neurogloss.measures.correlation import PairedSums, correlations, merge, pai
 from neurogloss.measures.levels import levels
 from neurogloss.scorers.intervals import MIN_UNITS, MIN_UNITS_LONG_TAIL, correlation_intervals, mean_interval
 from neurogloss.scorers.token_table import token_table_levels
+from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
 
 EACH = (5, 20)
@@ -47,7 +48,7 @@ def simulations(recordings: Recordings, explanations: Explanations, params: Para
     tops, rows = len(recordings.slots.where(*Split, kind=Kind.TOP)), np.flatnonzero(~recordings.silent)
     recorded = np.asarray(recordings.activations[rows][:, slots], np.float64)
     rng = np.random.default_rng(0)
-    if params.simulate.method == "vocabulary":
+    if chosen_simulator(params).name == "vocabulary":
         with open_simulator(recordings, params, "simulate") as simulator:
             order = np.argsort(slots)
             found = simulator(rows, slots[order], [explanations.texts[row] for row in rows]).levels[:, np.argsort(order)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from neurogloss.comparison.ruler import caution_about, without_unused
+from neurogloss.comparison.ruler import caution_about, simulator, without_unused
 from neurogloss.errors import UserError
 
 WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
@@ -66,6 +66,11 @@ class Lock:
                     prompt = key.startswith("prompts.")
                     found[".".join(key.split(".")[:3]) if prompt else f"{key}={value}"] = None
         return tuple(" ".join(change.split()) for change in found)
+
+    @property
+    def simulator(self) -> str | None:
+        """The entry of `prompts.simulate` that was used, `auto` resolved; None where the lock does not say."""
+        return simulator(self.stages["simulate"].params) if "simulate" in self.stages else None
 
     @property
     def caution(self) -> str:

@@ -37,7 +37,7 @@ TOGETHER = 32
 
 
 ECHO_ADVICE = (
-    "choose simulate.method generated, serve the model with vLLM, or put a local one into simulate.model; "
+    "choose simulate.method compact, serve the model with vLLM, or put a local one into simulate.model; "
     "if the endpoint gives them all the same, say so in endpoints.{name}.capabilities"
 )
 

@@ -90,6 +90,10 @@ def run_params(lock: Lock) -> dict[str, str]:
         model = found.get(f"{stage}.model")
         if model and f"models.{model}.name" in found:
             found[f"{stage}.model_name"] = found[f"models.{model}.name"]
+    used = lock.simulator
+    if used and used != found["simulate.method"]:  # auto asks the explainer's model.
+        found["simulate.method"] += f" ({used})"
+        found["simulate.model_name"] = found.get("explain.model_name", "")
     return found
 
 

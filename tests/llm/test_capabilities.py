@@ -150,7 +150,7 @@ def test_a_method_that_needs_an_echo_ends_before_it_pays(monkeypatch: pytest.Mon
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         with (
             pytest.raises(
-                UserError, match=r"gpt-test gives no log-probabilities of a prompt; choose simulate.method generated.*endpoints.gpt.capab"
+                UserError, match=r"gpt-test gives no log-probabilities of a prompt; choose simulate.method compact.*endpoints.gpt.capab"
             ),
             open_client("gpt", model()) as client,
         ):

@@ -15,6 +15,7 @@ from neurogloss.config.prompts import CompactPrompt
 from neurogloss.errors import UserError
 from neurogloss.simulators import run
 from neurogloss.simulators.choice import chosen_simulator
+from neurogloss.tracking.content import run_params
 from tests.simulated import explained
 
 ROOT = Path(__file__).parents[2]
@@ -126,3 +127,10 @@ def test_the_lock_says_where_sentences_met_a_simulator_that_does_not_read_them()
     assert lock("pieces", ENDPOINT, "vocabulary").caution.startswith(CAUTION)
     assert lock("pieces", ENDPOINT).caution == lock("concepts", HERE).caution == lock("concepts", HERE, "compact").caution == ""
     assert Lock().caution == ""
+
+
+def test_a_run_is_named_by_what_auto_stood_for() -> None:
+    found = run_params(lock("pieces", ENDPOINT))
+    assert found["simulate.method"] == "auto (compact)"
+    assert found["simulate.model_name"] == found["explain.model_name"] == "gpt"
+    assert run_params(lock("pieces", ENDPOINT, "vocabulary"))["simulate.method"] == "vocabulary"
