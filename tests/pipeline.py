@@ -60,6 +60,7 @@ def tiny_params(model: Path, corpus: Path) -> dict[str, Any]:
         "context": 9999,
     }
     params["vocabulary"] |= {"model": "tiny"}
+    params["simulate"] |= {"method": "vocabulary"}
     params["explain"] |= {"method": "pairs", "model": "script"}
     return params
 

@@ -126,5 +126,5 @@ def test_sentences_of_a_strong_model_come_out_above_phrases(endpoint: pytest.Mon
 
 def mean_scores(recordings: Recordings, texts: Explanations, simulated: Any, params: Params) -> list[float]:
     """Scores of the neurons; one whose simulation is zero throughout predicts nothing and counts as 0."""
-    table = score(recordings, texts, simulated, params.score)
+    table = score(recordings, texts, simulated, params)
     return [0.0 if value is None else float(value) for value in table["top_and_random"].to_pylist()]

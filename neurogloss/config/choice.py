@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 PHRASES = ("concepts", "token_list")
 """Layouts of explainers that put words from a list together; all others ask a language model for a sentence."""
-AUTO = ("vocabulary", "compact", "reader")
+AUTO = ("vocabulary", "reader", "compact")
 """Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on those with a text."""
 
 

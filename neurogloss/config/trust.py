@@ -16,6 +16,6 @@ def caution(explainer: str, simulator: str) -> str:
         return ""
     return (
         f"{simulator} does not read sentences: it looks for the words and pieces that they name, and agrees "
-        f"{AGREEMENT[simulator]['sentences']:.2f} with a careful reader (1: the same levels); simulate.method reader reads them without a "
-        "language model, compact and all_at_once with one"
+        f"{AGREEMENT[simulator]['sentences']:.2f} with a careful reader (1: the same levels); simulate.method reader, compact or "
+        "all_at_once does"
     )

@@ -39,7 +39,7 @@ def params(**changes: str) -> Params:
         ({"explain_method": "token_list", "explain_model": "openai"}, "vocabulary", "openai"),
         ({"explain_method": "pieces", "explain_model": "openai"}, "compact", "openai"),
         ({"explain_method": "tokens", "explain_model": "server"}, "compact", "server"),
-        ({"explain_method": "pieces"}, "vocabulary", "smollm2"),
+        ({"explain_method": "pieces"}, "reader", "smollm2"),
         ({"explain_method": "pieces", "simulate_method": "all_at_once", "simulate_model": "server"}, "all_at_once", "server"),
         ({"simulate_method": "compact", "simulate_model": "openai"}, "compact", "openai"),
     ],
@@ -79,7 +79,7 @@ def test_a_simulator_that_reads_no_sentences_is_named_when_it_is_given_some(
         raise InterruptedError
 
     monkeypatch.setattr(run, "open_simulator", stop)
-    chosen = params(explain_method=method)
+    chosen = params(explain_method=method, simulate_method="vocabulary")
     with pytest.raises(InterruptedError):
         run.simulate(recordings, explained(recordings), chosen)
     assert (CAUTION in caplog.text) == said
@@ -123,9 +123,15 @@ def test_another_text_makes_another_result_only_where_it_was_read(method: str, m
 
 
 def test_the_lock_says_where_sentences_met_a_simulator_that_does_not_read_them() -> None:
-    assert lock("pieces", HERE).caution.startswith(CAUTION)
+    assert lock("pieces", HERE, "vocabulary").caution.startswith(CAUTION)
     assert lock("pieces", ENDPOINT, "vocabulary").caution.startswith(CAUTION)
-    assert lock("pieces", ENDPOINT).caution == lock("concepts", HERE).caution == lock("concepts", HERE, "compact").caution == ""
+    assert (
+        lock("pieces", ENDPOINT).caution
+        == lock("pieces", HERE).caution
+        == lock("concepts", HERE).caution
+        == lock("concepts", HERE, "compact").caution
+        == ""
+    )
     assert Lock().caution == ""
 
 
