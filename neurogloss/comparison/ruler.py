@@ -35,4 +35,4 @@ def caution_about(params: Declared) -> str:
 def layout(params: Declared, prompt: str) -> str:
     """How a prompt works; empty where the params do not say."""
     value = params.get(f"prompts.{prompt}")
-    return str(value.get("layout", "")) if isinstance(value, dict) else ""
+    return str(value.get("layout", "") if isinstance(value, dict) else params.get(f"prompts.{prompt}.layout", ""))
