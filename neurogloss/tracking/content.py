@@ -102,8 +102,9 @@ def prompts(lock: Lock) -> list[Prompt]:
     found = {}
     for entry in lock.stages.values():
         for key, value in entry.params.items():
-            if key.startswith("prompts.") and isinstance(value, dict) and value and set(value) != {"layout"}:
-                found[key.removeprefix("prompts.")] = yaml.dump(value, **STYLE)
+            whole = key.startswith("prompts.") and not key.endswith(".layout")
+            if whole and value and (isinstance(value, str) or set(value) != {"layout"}):
+                found[key.removeprefix("prompts.")] = value if isinstance(value, str) else yaml.dump(value, **STYLE)
     return [Prompt(re.sub(r"[^A-Za-z0-9._-]", "_", name), found[name]) for name in sorted(found)]
 
 
