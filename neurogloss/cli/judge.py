@@ -27,8 +27,8 @@ def judge(
 ) -> None:
     """Score explanations by a simulator, without a pipeline: correlation with activations, agreement with a reader's levels, ranks.
 
-    A scorer (detection, fuzzing) gives balanced accuracy and AUC instead: in firing excerpts a token reaches the prompt's mark_from on a
-    scale of the unit's own maximum, in quiet ones every activation is below a tenth of it.
+    A scorer (detection, fuzzing) gives balanced accuracy and AUC instead, of excerpts in which a token reaches the level mark_from of its
+    prompt and ones in which none reaches quiet_below, where 10 is the unit's own maximum.
     """
     import json
 

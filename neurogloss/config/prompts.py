@@ -310,9 +310,11 @@ class ClassifyPrompt(Section):
     excerpts_per_question: PositiveInt = 5
     mark_from: Annotated[int, Field(ge=1, le=10)] = 3
     """The lowest level at which a token counts as firing."""
+    quiet_below: Annotated[int, Field(ge=1, le=10)] = 2
+    """A level that no token of a quiet excerpt reaches. With 1 two in five neurons of the default subject have a quiet one among three."""
     alternatives: NonNegativeInt = 5
     """Log-probabilities asked for at each token, where the endpoint gives them; AUC needs them."""
-    max_tokens: PositiveInt = 60
+    max_tokens: PositiveInt = 30
     system: str
     question: Annotated[str, template("explanation", "excerpts")]
     excerpt: Annotated[str, template("number", "text")]

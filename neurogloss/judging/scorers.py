@@ -1,7 +1,7 @@
 """judge by a scorer that asks a language model which excerpts a sentence fits (detection, fuzzing), on units that were recorded anywhere.
 
 Levels are on the scale of the unit's own maximum over its excerpts. Firing excerpts are those in which a token reaches the prompt's
-`mark_from`, quiet ones those in which every activation is below a tenth of the maximum; the rest is not shown.
+`mark_from` (3: three tenths of the maximum), quiet ones those in which none reaches `quiet_below` (2); the rest is not shown.
 
 score           balanced accuracy
 rank_agreement  over explanations, the correlation of that with the score of a careful reader's levels, where the file has them
@@ -41,7 +41,7 @@ def judge_by_scorer(units: Sequence[JudgedUnit], params: Params, name: str, open
 
 
 def material(unit: JudgedUnit, seed: int, number: int) -> Material:
-    """All excerpts of a unit, to be shown as firing or as quiet; none where no activation is above zero."""
+    """All excerpts of a unit, to be shown as firing or as quiet; a unit that is never above zero fires in none."""
     peak = float(unit.recorded.max())
     every = [Excerpt(list(one.pieces), levels(np.array(one.activations, np.float64), peak)) for one in unit.excerpts]
-    return Material(every, every if peak > 0 else [], (seed, number))
+    return Material(every, every, (seed, number))

@@ -43,7 +43,7 @@ class Material:
     strong: list[Excerpt]
     """Of these, those in which a token reaches the prompt's `mark_from` are shown as firing."""
     drawn: list[Excerpt]
-    """Of these, those without a level above 0 are shown as quiet."""
+    """Of these, those in which no token reaches the prompt's `quiet_below` are shown as quiet."""
     seed: tuple[int, ...]
     """The order of excerpts and wrong marks depend on it alone, so that another sentence is judged on the same questions."""
 
@@ -155,7 +155,7 @@ def questions_of(material: Material, text: str, asking: Asking, opening: tuple[M
 
 def has_both_kinds(material: Material, prompt: ClassifyPrompt) -> bool:
     """Whether there are firing and quiet excerpts."""
-    return bool(firing_of(material, prompt) and quiet_of(material))
+    return bool(firing_of(material, prompt) and quiet_of(material, prompt))
 
 
 def firing_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:
@@ -163,15 +163,15 @@ def firing_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:
     return [one for one in material.strong if one.levels.max() >= prompt.mark_from]
 
 
-def quiet_of(material: Material) -> list[Excerpt]:
-    """Drawn excerpts without a level above 0."""
-    return [one for one in material.drawn if one.levels.max() == 0]
+def quiet_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:
+    """Drawn excerpts in which no token reaches `quiet_below`."""
+    return [one for one in material.drawn if one.levels.max() < prompt.quiet_below]
 
 
 def shown_excerpts(material: Material, prompt: ClassifyPrompt, rng: np.random.Generator) -> list[Shown]:
     """Firing excerpts, then quiet ones, as the prompt shows them."""
     firing = [(one.pieces, one.levels >= prompt.mark_from) for one in firing_of(material, prompt)]
-    quiet = [one.pieces for one in quiet_of(material)]
+    quiet = [one.pieces for one in quiet_of(material, prompt)]
     if prompt.layout == "detection":
         return [*(Shown(plain(pieces), True) for pieces, _ in firing), *(Shown(plain(pieces), False) for pieces in quiet)]
     count = -(-sum(int(marks.sum()) for _, marks in firing) // max(1, len(firing)))

@@ -236,7 +236,7 @@ def detecting(answer: Callable[[list[str]], Answer]) -> OpenClient:
 def quiet(name: str, explanations: list[str]) -> dict[str, Any]:
     """A unit that fires in two of four excerpts; in a fifth it is neither strong nor quiet."""
     value = unit(name, " cat", explanations, (3, 3, 5, 5, 4))
-    for excerpt, strength in zip(value["excerpts"], (1.0, 0.0, 0.4, 0.09, 0.15), strict=True):
+    for excerpt, strength in zip(value["excerpts"], (1.0, 0.0, 0.4, 0.19, 0.25), strict=True):
         excerpt["activations"] = [strength * (token == " cat") - 1.0 * (token == "the") for token in excerpt["tokens"]]
     return value
 

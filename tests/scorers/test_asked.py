@@ -140,7 +140,7 @@ def test_only_score_excerpts_are_shown_firing_ones_of_the_strongest_and_quiet_on
         for kind in kinds:
             slots = many.slots.where(Split.SCORE, kind=kind)
             found = levels(np.asarray(many.activations[row, slots]), float(many.peaks[row])).max(axis=1)
-            wanted = found >= 3 if kind is Kind.TOP else found == 0
+            wanted = found >= 3 if kind is Kind.TOP else found < 2
             expected |= {plain([many.vocabulary[token] for token in ids]) for ids in many.tokens(row, slots)[wanted]}
         assert texts == expected
         open_slots = np.setdiff1d(np.arange(len(many.slots)), many.slots.where(Split.SCORE))
@@ -153,7 +153,7 @@ def test_fuzzing_marks_what_fires_and_as_many_other_tokens_of_quiet_excerpts(man
     asking = Asking(prompt, PARAMS.model("smollm2", "score.model"), Scripted(), 0.5)
     for row in range(5):
         unit = material(many, 0, row)
-        quiet = {plain(one.pieces) for one in unit.drawn if one.levels.max() == 0}
+        quiet = {plain(one.pieces) for one in unit.drawn if one.levels.max() < 2}
         for question in questions_of(unit, "x", asking, opening_of(prompt), 0):
             for one in question.excerpts:
                 assert "<<" in one.text
