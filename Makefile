@@ -62,6 +62,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps eai-delphi==0.1.3
 	touch $(VENV)/.installed $@
 
 # Checks the workflows; where npm cannot install it, its test is skipped.
@@ -77,7 +78,7 @@ flow: install
 
 # Every claim about speed, memory and intervals, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
 # Peers and Ray come into an environment of their own.
-BENCH ?= all_at_once all_at_once_memory client score coverage tracking viewer record scale ray whole_model
+BENCH ?= all_at_once all_at_once_memory client score readers coverage tracking viewer record scale ray whole_model
 PEERS := $(VENV)-bench
 bench: $(PEERS)/.installed
 	for name in $(BENCH); do \

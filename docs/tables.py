@@ -1,5 +1,6 @@
-"""Documents that are code: rewrites the table of stages in docs/architecture.md from dvc.yaml, and the result in README.md from metrics/,
-its table of variables from neurogloss/config/environment.py, and the figures in benchmarks/README.md from benchmarks/results/.
+"""Documents that are code: rewrites the table of stages in docs/architecture.md from dvc.yaml, the figures in benchmarks/README.md from
+benchmarks/results/, and in README.md the result from metrics/, the table of simulators from benchmarks/results/readers.json and that of
+variables from neurogloss/config/environment.py.
 """
 
 import ast
@@ -35,10 +36,28 @@ def documents(root: Path) -> dict[Path, str]:
             (benchmarks / "README.md").read_text(encoding="utf-8"), "measured", measured_tables(benchmarks, measured)
         ),
         flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
-        readme: between(
-            between(readme.read_text(encoding="utf-8"), "result", result_table(score, examples)), "machine", machine_table(machine)
-        ),
+        readme: readme_text(readme.read_text(encoding="utf-8"), score, examples, measured["readers"], machine),
     }
+
+
+def readme_text(text: str, score: dict[str, Any], examples: list[dict[str, str]], readers: dict[str, Any], machine: str) -> str:
+    """README.md with its three tables."""
+    tables = {"result": result_table(score, examples), "readers": readers_table(readers), "machine": machine_table(machine)}
+    for name, table in tables.items():
+        text = between(text, name, table)
+    return text
+
+
+def readers_table(readers: dict[str, Any]) -> str:
+    """One row for each simulator or scorer and each kind of labels."""
+    rows = ["| | units | agreement | rank agreement | sensitivity | failed | tokens | seconds |", "|---|---|---|---|---|---|---|---|"]
+    for name, found in readers.items():
+        if isinstance(found, dict):
+            simulator, kind = name.split(" on ")
+            figures = ["-" if found[key] is None else f"{found[key]:.2f}" for key in ("agreement", "rank_agreement", "sensitivity")]
+            costs = [f"{found['failed_share']:.0%}", f"{found['tokens']:,}", f"{found['seconds']:.1f}"]
+            rows.append(f"| `{simulator}`, {kind} | {' | '.join([str(found['units']), *figures, *costs])} |")
+    return "\n".join(rows)
 
 
 def between(text: str, name: str, inside: str) -> str:

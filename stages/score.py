@@ -13,8 +13,7 @@ from neurogloss.artifacts.explanations import read_explanations
 from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.artifacts.scores import write_scores
 from neurogloss.artifacts.simulations import read_simulations
-from neurogloss.cli.stage import ExplanationsFile, Out, ParamsFile, RecordingsFolder, SimulationsFolder, command
-from neurogloss.config.params import load_params
+from neurogloss.cli.stage import ExplanationsFile, Out, ParamsFile, RecordingsFolder, SimulationsFolder, command, watched_params
 from neurogloss.scorers.run import score, write_metrics
 
 
@@ -27,7 +26,7 @@ def main(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Score each explanation on excerpts its explainer never saw."""
-    settings = load_params(params)
+    settings = watched_params(params, "models")
     recorded, explained = read_recordings(recordings), read_explanations(explanations)
     simulated = read_simulations(simulations)
     scores = score(recorded, explained, simulated, settings)

@@ -8,6 +8,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from neurogloss.config.params import load_params
+from neurogloss.errors import UserError
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 
@@ -56,6 +57,7 @@ def test_a_changed_value_is_one_changed_line(override: str, before: str, after: 
         ("explain.method=pairs", "explain.model=openai"),
         ("explain.method=highlight", "simulate.method=all_at_once"),
         ("simulate.method=generated", "simulate.model=server"),
+        ("score.scorers=[detection,fuzzing]", "score.model=openai"),
         ("subject.model=openai-community/gpt2", "~subject.sha256"),
         ("+subject.dtype=bfloat16", "+models.server.key_from=MY_KEY"),
         ("~prompts.explain.pairs.examples.years",),
@@ -64,3 +66,17 @@ def test_a_changed_value_is_one_changed_line(override: str, before: str, after: 
 def test_a_variant_on_the_command_line_is_read(overrides: tuple[str, ...], copy: Path) -> None:
     assert lines_changed(copy, *overrides)
     load_params(copy)
+
+
+@pytest.mark.parametrize(
+    ("scorers", "message"),
+    [
+        ("[detection,fuzing]", "score.scorers: there is no 'fuzing' under prompts.score; did you mean 'fuzzing'?"),
+        ("[detection,detection]", "score.scorers: 2 of the layout detection; at most one"),
+    ],
+)
+def test_a_scorer_that_is_not_there_or_stands_twice_is_named(scorers: str, message: str, copy: Path) -> None:
+    lines_changed(copy, f"score.scorers={scorers}")
+    with pytest.raises(UserError) as raised:
+        load_params(copy)
+    assert message in str(raised.value)
