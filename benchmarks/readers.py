@@ -7,7 +7,7 @@ The labels of benchmarks/labels, judged as `neurogloss judge` does, the embedded
 read all 240 sentences and 60 phrases, slow ones the first of every so many units (`units` says how many). `reader` was fitted to these
 labels: its figures are those of networks fitted to four fifths of the neurons, on the last fifth, its seconds those of the weights that
 ship. Nothing is taken from a cache; seconds are wall time on the machine as it is, without loading the model that is asked, and `load` is
-the machine's load when a measurement begins. Simulators that write levels out are left to stronger models: the embedded one takes minutes a unit.
+the machine's load when a measurement begins. Simulators that write levels out are left to stronger models: the embedded one takes minutes.
 The last line is JSON, of each simulator or scorer on sentences and on phrases:
 
 agreement       mean correlation with the reader's levels; null for scorers, which simulate no levels
@@ -110,11 +110,12 @@ def measured(name: str, units: Sequence[JudgedUnit], params: Params, folder: Pat
     }
 
 
-def held_out_reader() -> dict[str, dict[str, float]]:
+def held_out_reader(known: Path | None) -> dict[str, dict[str, float]]:
     """Figures of `reader` on neurons it was not fitted to, by kind."""
     weights = resources.files("neurogloss.simulators.reader") / "weights.npz"
     command = [sys.executable, "-m", "benchmarks.train_reader", "--folds", "5", "--vectors", str(weights)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    text = known.read_text(encoding="utf-8") if known else subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    said = text.splitlines()
     found = [json.loads(line) for line in said if line.startswith("{")]
     return {one["labels"]: {key: round(one[key], 3) for key in ("agreement", "rank_agreement", "sensitivity", "score")} for one in found}
 
@@ -123,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--only", nargs="*", default=list(EVERY), choices=list(EVERY))
+    parser.add_argument("--held-out", type=Path, help="what `benchmarks.train_reader --folds 5` printed; else it is run, ten minutes")
     chosen = parser.parse_args()
     params = load_params(chosen.params)
     known = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "{}"
@@ -131,7 +133,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "pypi").symlink_to(environment.cache_folder() / "pypi")  # Models are not fetched again, phrases are read again.
         os.environ["NEUROGLOSS_CACHE"] = name
-        held_out = held_out_reader() if "reader" in chosen.only else {}
+        held_out = held_out_reader(chosen.held_out) if "reader" in chosen.only else {}
         for kind in KINDS:
             units = labelled(kind, folder)
             for simulator in chosen.only:
