@@ -249,10 +249,10 @@ def portions(requests: dict[str, Request], line: Callable[[Request], bytes]) -> 
 
 def rows(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects of a JSONL file; lines that are none are left out, their requests count as not answered."""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             yield value

@@ -16,6 +16,9 @@ from neurogloss.artifacts.status import Status
 from neurogloss.llm.logprobs import MOST_LOGPROBS, least_of
 from neurogloss.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage
 
+MOST_TOKENS = 1_000_000_000
+"""That an answer can have cost; a larger count is none."""
+
 
 class MalformedError(Exception):
     """JSON that is not an answer; the server's fault, worth another try."""
@@ -85,7 +88,7 @@ def written(content: Any) -> str:
         content = "".join(part["text"] for part in content if part.get("type") == "text")
     if not isinstance(content, str | None):
         raise MalformedError("the text is none")
-    return content or ""
+    return sound(content or "")
 
 
 def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
@@ -96,7 +99,7 @@ def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, .
     if reason == "error":
         raise MalformedError("finish_reason is 'error'")
     if refusal or reason == "content_filter":
-        return PaidError(Status.REFUSED, "the model refused", used, str(refusal or text))
+        return PaidError(Status.REFUSED, "the model refused", used, sound(str(refusal or text)))
     text, tokens = without_thoughts(text, tokens)
     return Reply(text, reason, tokens, used)
 
@@ -140,12 +143,12 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def whole(number: Any) -> int | None:
     """A count; None for what is none."""
-    return int(number) if isinstance(number, int | float) and math.isfinite(number) and number >= 0 else None
+    return int(number) if isinstance(number, int | float) and 0 <= number <= MOST_TOKENS else None
 
 
 def generated(logprobs: dict[str, Any] | None) -> tuple[TokenLogprobs, ...]:
     """Generated tokens with their alternatives, in the form of chat or of completions."""
-    return tuple(TokenLogprobs(token, alternatives) for token, alternatives in positions(logprobs or {}))
+    return tuple(TokenLogprobs(sound(token), repaired(alternatives)) for token, alternatives in positions(logprobs or {}))
 
 
 def positions(logprobs: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -168,6 +171,11 @@ def finite(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
     return kept
 
 
+def repaired(alternatives: dict[str, float]) -> dict[str, float]:
+    """Alternatives whose texts UTF-8 can hold; only once their places are found, since two tokens can hold a character's halves."""
+    return finite([(sound(text), logprob) for text, logprob in alternatives.items()])
+
+
 def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
     """What could stand at each place of `request.echo` in the prompt."""
     logprobs = choice.get("logprobs") or {}
@@ -185,7 +193,7 @@ def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
 
 def place_of(token: str, alternatives: dict[str, float], into: int) -> TokenLogprobs:
     """A place that may begin within a token."""
-    return TokenLogprobs(token[into:], after(alternatives, token[:into]), least_of(token, alternatives))
+    return TokenLogprobs(sound(token[into:]), repaired(after(alternatives, token[:into])), least_of(token, alternatives))
 
 
 def prompt_positions(entries: list[dict[str, Any] | None]) -> Iterator[tuple[str, dict[str, float]]]:

@@ -10,18 +10,28 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neurogloss.artifacts.status import Status
+from neurogloss.llm.openai.bodies import sound
 
 RETRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 TOO_LONG = re.compile(
-    r"context[ _](length|size|window)|maximum context|too long|too many tokens|exceeds? the (available )?context|n_ctx", re.I
+    r"context[ _](length|size|window|limit)|maximum context|too long|too many tokens|exceeds? the (available )?context|n_ctx"
+    r"|exceeds the maximum number of tokens|maximum prompt length|longer than the maximum model length|tokens.*must be <="
+    r"|must have less than|range of input length|exceeded model token limit|exceeds max length",
+    re.I,
 )
+NEVER_FITS = re.compile(r"request too large.*requested \d|input length exceeds the context length", re.I | re.S)
+"""Too long under a status that is worth another try for anything else (429, 500)."""
 REFUSED = re.compile(r"content[_ ]?(filter|policy|management)|flagged|safety", re.I)
 QUOTA = re.compile(r"insufficient[_ ](quota|funds|balance|credits)|billing|exceeded your current quota|credit balance", re.I)
 RETRY_IN = re.compile(r"(?:retry|try again) in (\d[\w.]*)(?: (second|minute|hour|day))?", re.I)
 """A wait that is given in the message only, as Gemini and OpenAI do."""
 FORMS = {
     "max_completion_tokens": re.compile(r"max_completion_tokens\W*instead", re.I),
-    "own_temperature": re.compile(r"temperature.*(not support|unsupported|only the default)|(not support|unsupported).*temperature", re.I),
+    "own_temperature": re.compile(
+        r"temperature.*(not support|unsupported|only the default|deprecated|only .* allowed|may only be|extra_forbidden|not permitted)"
+        r"|(not support|unsupported|only .* allowed|unrecognized|extra_forbidden|deprecated).*temperature",
+        re.I | re.S,
+    ),
 }
 """Forms of a request that an endpoint can ask for, by its complaint: newer OpenAI models refuse `max_tokens` and any temperature."""
 
@@ -58,6 +68,8 @@ def fault(status: int, headers: Mapping[str, str], text: str) -> Fault | None:
         return Fault(
             "stop", f"{said}; the quota or the credit is used up: add credit and run again, what was answered is kept", status=status
         )
+    if status in (429, 500) and NEVER_FITS.search(message):
+        return Fault("too_long", said, status=status)
     if status in RETRY or (status >= 500 and status != 501):
         return Fault("retry", said, after_s, status == 429, status)
     if status in (400, 422) and (form := next((name for name, complaint in FORMS.items() if complaint.search(message)), "")):
@@ -70,6 +82,7 @@ def fault(status: int, headers: Mapping[str, str], text: str) -> Fault | None:
 
 
 ADVICE = {
+    **dict.fromkeys((301, 302, 303, 307, 308), "; it sends elsewhere, which is not followed: put the new address into {base_url_from}"),
     401: "; the key is wrong or expired: check {key_from}",
     403: "; the key may not use this model: check {key_from} and the project's rights",
     404: "; no such model or path: check models.{name}.name ({model}) and that {base_url_from} ends as the server wants, often /v1",
@@ -120,7 +133,7 @@ def complaint(text: str) -> tuple[str, str]:
         return str(error)[:500], ""
     message = error.get("message") or error.get("detail") or error.get("msg") or ""
     codes = [str(error[key]) for key in ("code", "type") if error.get(key)]
-    return (message if isinstance(message, str) else json.dumps(message))[:1000], " ".join(codes)
+    return sound(message if isinstance(message, str) else json.dumps(message))[:1000], sound(" ".join(codes))
 
 
 def wait_s(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -16,7 +16,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.llm.budget import Budget
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.openai.batch import Batches
-from neurogloss.llm.openai.bodies import MalformedError, answer, body
+from neurogloss.llm.openai.bodies import MalformedError, answer, body, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities, probe
 from neurogloss.llm.openai.driver import Arrived, Attempt, Driver
 from neurogloss.llm.openai.endpoint import Endpoint, endpoint
@@ -41,7 +41,7 @@ class Connection:
         self.timeout_s = environment.answer_timeout_s()
         limits = openai.Timeout(float(self.timeout_s), connect=CONNECT_S)
         # aiohttp takes half the processor time of the default transport, which is what bounds many short answers.
-        self.transport = openai.DefaultAioHttpClient(timeout=limits)
+        self.transport = openai.DefaultAioHttpClient(timeout=limits, follow_redirects=False)
         self.api = openai.AsyncOpenAI(api_key=place.key, base_url=place.base_url, max_retries=0, timeout=limits, http_client=self.transport)
         self.heard: Callable[[Mapping[str, str]], None] = lambda headers: None
         """Called with the headers of every answer."""
@@ -58,7 +58,12 @@ class Connection:
             return Attempt(self.learnt(fault(error.status_code, error.response.headers, error.response.text), forms))
         except (openai.APIConnectionError, TimeoutError) as error:
             return broken(error, self.timeout_s)
-        return self.read(request, raw)
+        except Exception as error:  # noqa: BLE001  # whatever the library makes of a malformed answer is a fault of this request alone
+            return malformed(error)
+        try:
+            return self.read(request, raw)
+        except Exception as error:  # noqa: BLE001  # as above: a charset or a depth that no decoder takes
+            return malformed(error)
 
     async def send(self, value: dict[str, Any]) -> httpx2.Response:
         """The whole HTTP answer of chat or completions, not taken apart: the library's own models cost more time than the sending."""
@@ -100,6 +105,12 @@ def broken(error: BaseException, timeout_s: float) -> Attempt:
     else:
         message = f"no answer within {timeout_s} s (NEUROGLOSS_TIMEOUT_S)" if late else f"the connection broke ({reason(chain[-1])})"
     return Attempt(Fault("retry", message), None, unreachable, not unreachable)
+
+
+def malformed(error: Exception) -> Attempt:
+    """An answer that could not be read at all; it may have been paid for."""
+    said = " ".join(sound(str(error)).split())[:200]
+    return Attempt(Fault("retry", f"the answer is malformed ({type(error).__name__}: {said})"), maybe_paid=True)
 
 
 def reason(error: BaseException) -> str:
