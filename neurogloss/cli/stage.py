@@ -22,8 +22,8 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
 def watched_params(path: Path, *kinds: Literal["subject", "corpus", "models"]) -> Params:
     """Read params.yaml; UserError where a source of these kinds is a path that DVC does not watch, because its changes would be missed."""
     params = load_params(path)
-    named = {params.explain.model: "explain", params.simulate.model: "simulate", params.vocabulary.model: "vocabulary"}
-    models = [(f"models.{name}.name", params.models[name]) for name in named if name in params.models]
+    named = (params.explain.model, params.simulate.model, params.vocabulary.model, params.score.model)
+    models = [(f"models.{name}.name", params.models[name]) for name in dict.fromkeys(named) if name in params.models]
     sources = {
         "subject": [("subject.model", params.subject.model)],
         "corpus": [] if params.corpus.format == "huggingface" else [("corpus.source", params.corpus.source)],
