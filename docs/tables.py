@@ -126,7 +126,8 @@ def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
     for example in examples:
         text = example["explanation"].replace("|", "\\|") or "none"
         values = " | ".join(
-            f"{float(example[name]):.2f}" if example[name] else "-" for name in ("score", "random_only", "baseline", "control")
+            f"{round(float(example[name]), 2) + 0.0:.2f}" if example[name] else "-"
+            for name in ("score", "random_only", "baseline", "control")
         )
         rows.append(f"| `{example['neuron']}` | {values} | {text} |")
     rows += ["", "| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
@@ -145,7 +146,9 @@ def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
         )
     shared = score["excerpts"]["same_document_share"]
     rows.append(
-        f"Held out is text, not topics: {shared:.0%} of the score excerpts stand in an article that gave the neuron other excerpts, too."
+        f"Held out is text, not topics: {shared:.0%} of the score excerpts are from an article that gave the neuron other excerpts, too."
+        if shared
+        else "Whole articles are held out: no score excerpt is from an article that gave the neuron any other excerpt."
     )
     return "\n".join(rows)
 
