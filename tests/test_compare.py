@@ -18,18 +18,17 @@ from neurogloss.comparison.lock import read_lock
 from neurogloss.comparison.paired import paired
 from neurogloss.comparison.result import Paths
 from neurogloss.comparison.revisions import History
-from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
 from neurogloss.tracking.comparisons import log_comparison
 from neurogloss.tracking.store import Store, locate_store, runs_of
 from neurogloss.tracking.variants import Variant, find_run, load_variant
-from tests.simulated import explained, simulated
+from tests.simulated import explained, scoring, simulated
 from tests.tiny import random_recordings
 from tests.toy import Toy
 
-SCORING = ScoreParams(seed=0, controls="auto", bins=10, min_excerpts_share=0.5)
+SCORING = scoring()
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 

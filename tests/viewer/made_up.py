@@ -14,7 +14,7 @@ from neurogloss.artifacts.explanations import SCHEMA as EXPLAINED
 from neurogloss.artifacts.explanations import VERSION as EXPLAINED_VERSION
 from neurogloss.artifacts.files import write_table, written
 from neurogloss.artifacts.recordings import Recordings, Split, assign_splits, write_recordings
-from neurogloss.artifacts.scores import SCORES, write_scores
+from neurogloss.artifacts.scores import CLASSIFIERS, SCORES, write_scores
 from neurogloss.artifacts.simulations import Simulations, write_simulations
 from neurogloss.artifacts.status import CODES, Status
 from tests.tiny import random_recordings
@@ -107,6 +107,7 @@ def score_table(layers: np.ndarray, indices: np.ndarray, statuses: list[str], sc
             "excerpts": pa.array(np.full(len(score), excerpts), pa.int32()),
         }
         | {name: column(values) for name, values in floats.items()}
+        | {field.name: pa.nulls(len(score), field.type) for field in SCORES if field.name.split("_")[0] in CLASSIFIERS}
     )
     return table.select(SCORES.names)
 
