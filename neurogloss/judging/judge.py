@@ -25,7 +25,7 @@ from neurogloss.errors import UserError
 from neurogloss.judging.units import JudgedUnit, by_length
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.llm.request import Client
-from neurogloss.measures.correlation import correlation
+from neurogloss.measures.correlation import correlation, prediction_score
 from neurogloss.simulators.opening import open_simulator
 
 BORROWED = 50
@@ -207,23 +207,16 @@ def ranks(scores: Sequence[float | None]) -> list[int]:
 
 def reader_score(unit: JudgedUnit) -> float | None:
     """What a careful reader's levels score; None without them."""
-    return None if unit.labelled is None else defined_correlation(unit.recorded, unit.labelled)
+    return None if unit.labelled is None else prediction_score(unit.recorded, unit.labelled)
 
 
 def pooled(truth: Sequence[Sequence[float]], levels: list[np.ndarray], use: list[bool]) -> float | None:
-    """Correlation over the tokens of the excerpts in use; None without one."""
+    """Score over the tokens of the excerpts in use; None without one."""
     chosen = [place for place, used in enumerate(use) if used]
     if not chosen:
         return None
-    return defined_correlation(np.concatenate([truth[place] for place in chosen]), np.concatenate([levels[place] for place in chosen]))
-
-
-def defined_correlation(truth: np.ndarray, levels: np.ndarray) -> float | None:
-    """Correlation; 0 where the levels are constant, None where the truth is."""
-    found = correlation(np.asarray(truth, np.float64), np.asarray(levels, np.float64))
-    if found is None and len(truth) > 1 and np.ptp(truth) > 0:
-        return 0.0
-    return found
+    recorded = np.concatenate([np.asarray(truth[place], np.float64) for place in chosen])
+    return prediction_score(recorded, np.concatenate([levels[place] for place in chosen]))
 
 
 def sensitivity(sentences: Sequence[Sentence], levels: list[list[np.ndarray]]) -> float | None:
