@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 HEAVY = {"torch", "transformers", "mlflow", "pandas", "pyarrow", "matplotlib", "scipy", "numpy", "openai", "datasets", "sklearn", "dvc"}
@@ -36,3 +37,18 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = neurogloss("show", "L0.N0", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: data/recordings/recordings.json is missing; run `dvc repro`, or `dvc pull` where a remote holds it\n"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert neurogloss("--version").stdout == f"neurogloss {tomllib.loads(text)['project']['version']}\n"
+
+
+def test_a_reader_that_stops_reading_leaves_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "neurogloss.cli.main", "--help"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=env, check=False)
+    os.close(write)
+    assert done.stderr == ""

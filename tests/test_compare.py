@@ -11,7 +11,7 @@ import pytest
 
 from neurogloss.artifacts.recordings import Split
 from neurogloss.artifacts.status import CODES, Status
-from neurogloss.cli.comparison_view import comparison_view, verdict
+from neurogloss.cli.comparison_view import brief_view, comparison_view, verdict
 from neurogloss.cli.text import console
 from neurogloss.comparison.comparison import Comparison, as_json, compare_variants
 from neurogloss.comparison.lock import read_lock
@@ -122,6 +122,25 @@ def test_a_difference_within_noise_is_called_so_and_a_clear_one_is_not() -> None
     found = as_json(compared(variant("base", base.tolist()), variant("noisy", noisy.tolist()), variant("better", better.tolist())))
     assert [verdict(row) for row in found["comparisons"]] == ["within noise", "better"]
     assert [row["within_noise"] for row in found["comparisons"]] == [True, False]
+
+
+def test_in_brief_each_verdict_is_a_line_and_the_best_comes_first() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.random(200)
+    others = {"worse": base - 0.05 + rng.normal(0, 0.1, 200), "better": base + 0.05 + rng.normal(0, 0.1, 200), "same": base}
+    found = as_json(compared(variant("base", base.tolist()), *(variant(name, scores.tolist()) for name, scores in others.items())))
+    first, second, third, note = str(brief_view(found)).splitlines()
+    row = found["comparisons"][1]
+    means = f"from {row['mean_reference']:.3f} to {row['mean_variant']:.3f} on 200 neurons"
+    interval = f"(98.33 %: {row['ci_low']:+.3f} to {row['ci_high']:+.3f})"
+    assert first == f"better is better than base: {row['difference']:+.3f} {interval}, {means}"
+    assert second.startswith("same is the same as base: +0.000, from") and third.startswith("worse is worse than base: -0.0")
+    assert note.startswith("3 comparisons: the intervals are widened")
+
+
+def test_in_brief_what_cannot_be_judged_says_why() -> None:
+    found = as_json(compared(variant("a", [0.1] * 4), variant("b", [None] * 4)))
+    assert str(brief_view(found)) == "b cannot be compared with a: no common neuron"
 
 
 def test_several_comparisons_widen_every_interval() -> None:
@@ -262,8 +281,11 @@ def test_compare_prints_tables_and_puts_the_figure_into_both_runs(toy: Toy, stor
     assert len({path.resolve() for path in found}) == 2 and len(runs_of(store)) == before
 
 
-def test_compare_as_json_is_nothing_but_json(toy: Toy) -> None:
-    found = json.loads(toy.neurogloss("compare", "main", "six", "--json", "--no-log").stdout)
+def test_compare_as_json_is_nothing_but_json_even_where_git_has_packed_its_objects(toy: Toy) -> None:
+    toy.git("gc", "-q")
+    done = toy.neurogloss("compare", "main", "six", "--json", "--no-log")
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
     assert found["comparisons"][0]["difference"] > 0 and len(found["comparisons"][0]["layers"]) == 3
 
 

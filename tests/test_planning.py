@@ -224,3 +224,24 @@ def test_without_recordings_it_says_what_to_run_that_costs_nothing(cache: Cache,
 
 def test_the_default_asks_no_language_model(recordings: Recordings, cache: Cache, tmp_path: Path) -> None:
     assert "no language model is asked" in invoke(tmp_path, recordings, {})
+
+
+def test_a_variant_is_planned_without_touching_the_params(recordings: Recordings, cache: Cache, tmp_path: Path) -> None:
+    said = invoke(tmp_path, recordings, {}, "-S", "explain.method=pairs", "--set-param", "explain.samples=2", "--json")
+    (step,) = json.loads(said)
+    assert step["stage"] == "explain" and step["requests"] == 2 * (~recordings.silent).sum()
+    assert load_params(tmp_path / "params.yaml").explain.method == "concepts"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nonsense", "-S nonsense: .*; expected PARAM=VALUE, as `dvc exp run -S` takes"),
+        ("explain.metod=pairs", "Could not override 'explain.metod'"),
+        ("explain.method=pears", "explain.method: there is no 'pears' under prompts.explain; did you mean 'pairs'?"),
+        ("explain.samples=1,2", "expected PARAM=VALUE"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_told(change: str, message: str, recordings: Recordings, cache: Cache, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        invoke(tmp_path, recordings, {}, "-S", change)

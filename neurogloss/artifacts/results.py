@@ -14,7 +14,7 @@ from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.simulations import Simulations, read_simulations
 from neurogloss.errors import UserError
 
-NAME = re.compile(r"L?(\d{1,6})[.:/]N?(\d{1,9})", re.IGNORECASE)
+NAME = re.compile(r"L?(\d{1,6})(?:[.:/]N?|N)(\d{1,9})", re.IGNORECASE)
 NEAREST = 5
 
 
@@ -59,7 +59,7 @@ def read_results(folder: Path) -> Results:
 def row_of(recordings: Recordings, text: str) -> int:
     """Row of the neuron that `text` names; UserError with the nearest recorded ones otherwise.
 
-    `L5.N131` is the name; `5.131`, `5:131` and `5/131` are understood.
+    `L5.N131` is the name; `L5N131`, `5.131`, `5:131` and `5/131` are understood.
     """
     match = NAME.fullmatch(text.strip())
     if not match:

@@ -10,6 +10,7 @@ def compare(
     variants: Annotated[list[str], typer.Argument(help="Experiments of DVC, git revisions, `workspace`, ids or names of MLflow runs.")],
     score: Annotated[str, typer.Option(help="Which score; a column of scores.parquet.")] = "top_and_random",
     shown: Annotated[int, typer.Option("--neurons", help="So many of those that gained and lost most.", min=0)] = 5,
+    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone: a line for each variant, the best first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Write the figure here as well, PNG.")] = None,
     log: Annotated[bool, typer.Option(help="Put figure and JSON into the MLflow runs of the variants.")] = True,
@@ -18,7 +19,7 @@ def compare(
     """Compare variants with the first one, neuron by neuron, on the same excerpts."""
     import json
 
-    from neurogloss.cli.comparison_view import comparison_view
+    from neurogloss.cli.comparison_view import brief_view, comparison_view
     from neurogloss.cli.text import console
     from neurogloss.comparison.comparison import as_json as json_of
     from neurogloss.tracking.comparisons import compare as compare_results
@@ -30,7 +31,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        console(width).print(comparison_view(value))
+        console(width).print(brief_view(value) if brief else comparison_view(value))
     if log or figure:
         place = log_comparison(locate_store() if log else None, found, value, figure)
         typer.echo(place, err=True)

@@ -11,6 +11,8 @@ from neurogloss.cli.text import number, visible
 
 BY_LAYER = "difference by layer; * the layer's own 95 % interval leaves out 0"
 
+WIDENED = "{} comparisons: the intervals are widened so that all of them hold together with 95 % (Bonferroni)"
+
 
 def comparison_view(found: dict[str, Any]) -> Group:
     """The verdicts, then the layers, then for each variant the neurons that gained and lost most. `found` is the comparison's JSON."""
@@ -18,6 +20,27 @@ def comparison_view(found: dict[str, Any]) -> Group:
     for versus in found["comparisons"]:
         parts += [neurons(found["against"], versus, side) for side in ("gained", "lost") if versus[side]]
     return Group(*parts)
+
+
+def brief_view(found: dict[str, Any]) -> Text:
+    """A line for each variant, the best first."""
+    order = sorted(found["comparisons"], key=lambda versus: -(versus["difference"] or 0))
+    lines = [sentence(versus, found) for versus in order]
+    return Text("\n".join([*lines, *([WIDENED.format(len(order))] if len(order) > 1 else [])]))
+
+
+def sentence(versus: dict[str, Any], found: dict[str, Any]) -> str:
+    """The verdict on one variant in words and numbers."""
+    words = {"better": "is better than", "worse": "is worse than", "within noise": "is within noise of", "all the same": "is the same as"}
+    judged = verdict(versus)
+    line = f"{visible(versus['variant'])} {words.get(judged, 'cannot be compared with')} {visible(found['against'])}"
+    if judged not in words:
+        return f"{line}: {judged}"
+    interval = (
+        "" if versus["ci_low"] is None else f" ({100 * found['level']:.4g} %: {signed(versus['ci_low'])} to {signed(versus['ci_high'])})"
+    )
+    means = f"from {number(versus['mean_reference'], 3)} to {number(versus['mean_variant'], 3)} on {versus['neurons']:,} neurons"
+    return f"{line}: {signed(versus['difference'])}{interval}, {means}"
 
 
 def verdicts(found: dict[str, Any]) -> Table:
@@ -73,7 +96,7 @@ def notes(found: dict[str, Any]) -> Text:
             lines.append(f"  on random excerpts only: {means}, {signed(random['difference'])}{interval}, {verdict(random)}")
     several = len(found["comparisons"])
     if several > 1:
-        lines.append(f"{several} comparisons: the intervals are widened so that all of them hold together with 95 % (Bonferroni)")
+        lines.append(WIDENED.format(several))
     return Text("\n".join(lines) + "\n")
 
 

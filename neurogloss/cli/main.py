@@ -1,5 +1,8 @@
 """neurogloss: look at, compare and hand on what the pipeline made. The pipeline itself is run by `dvc repro`."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from neurogloss.cli.cache import cache
@@ -18,6 +21,22 @@ from neurogloss.cli.table import table
 from neurogloss.cli.view import view
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        typer.echo(f"neurogloss {version('neurogloss')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Options of no command."""
+
+
 app.command()(export)
 app.command("import")(import_)
 app.command()(plots)

@@ -1,5 +1,6 @@
 """Results in the history: the commits and experiments that hold one, and its files from DVC's cache."""
 
+import atexit
 import hashlib
 import subprocess
 from collections.abc import Iterator
@@ -140,9 +141,11 @@ def open_dvc(root: Path) -> Any:
     from dvc.repo import Repo
 
     try:
-        return Repo(str(root))
+        repository = Repo(str(root))
     except DvcException as error:
         raise UserError(f"DVC cannot open {root} ({' '.join(str(error).split())[:200]}); run in the folder that holds dvc.yaml") from error
+    atexit.register(repository.close)  # Its pack files, closed by the interpreter's end alone, each print a traceback.
+    return repository
 
 
 def file_md5(path: Path) -> str:

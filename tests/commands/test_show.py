@@ -65,7 +65,7 @@ def test_a_silent_neuron_says_so_and_has_no_score(finished: Path) -> None:
     assert "top only" not in text
 
 
-@pytest.mark.parametrize("spelling", ["L0.N3", "l0.n3", "0.3", "0:3", "0/3", " L0.N3 "])
+@pytest.mark.parametrize("spelling", ["L0.N3", "l0.n3", "L0N3", "l0n3", "0.3", "0:3", "0/3", " L0.N3 "])
 def test_names_are_understood(finished: Path, spelling: str) -> None:
     assert shown(finished, spelling).output.startswith("L0.N3")
 
@@ -76,7 +76,7 @@ def test_an_unknown_neuron_is_an_error_that_names_the_nearest(finished: Path) ->
     assert "L1.N7 is not among the 12 recorded neurons, the nearest are L1.N6, L1.N9" in str(error)
 
 
-@pytest.mark.parametrize("name", ["", "L5", "L5.N", "5.x", "N3.L5", "L-1.N2", "L1.N2.3", "L" + "9" * 400 + ".N1"])
+@pytest.mark.parametrize("name", ["", "L5", "L5.N", "5.x", "L53", "N3.L5", "L-1.N2", "L1.N2.3", "L" + "9" * 400 + ".N1"])
 def test_a_malformed_name_is_an_error_with_an_example(finished: Path, name: str) -> None:
     error = shown(finished, "--", name).exception if name.startswith("-") else shown(finished, name).exception
     assert isinstance(error, UserError) and "expected a layer and an index such as L0.N0" in str(error)

@@ -38,7 +38,7 @@
     return next.start + Math.min(page - store.layers[position].start, next.count - 1);
   };
   store.parse = (text) => {
-    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*[.:,\s/]\s*(?:N(?:euron)?)?\s*(\d{1,9})\s*$/i.exec(text);
+    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*(?:[.:,\s/]\s*(?:N(?:euron)?)?|N(?:euron)?)\s*(\d{1,9})\s*$/i.exec(text);
     return found && { layer: Number(found[1]), neuron: Number(found[2]) };
   };
 
