@@ -1,9 +1,15 @@
 """neurogloss cache: what the replies of language models have cost and spared, and how to hand them on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from neurogloss.exchange.answers import ImportedAnswers
+
+MOST_LINES, MOST_NUMBERS = 20, 10
+"""Of a file's faults and of the numbers of questions, that are shown."""
 
 cache = typer.Typer(help="The kept replies of language models: size, hits, money saved; export and import.", no_args_is_help=False)
 
@@ -43,14 +49,42 @@ def export(file: Annotated[Path, typer.Argument(help="JSONL to write.")]) -> Non
 
 
 @cache.command("import")
-def import_(file: Annotated[Path, typer.Argument(help="What `cache export` wrote.")]) -> None:
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `cache export` wrote, or answers in the form of OpenAI's batch output.")],
+) -> None:
     """Add the replies of a file; what is known stays."""
+    from neurogloss.exchange.answers import import_answers
     from neurogloss.llm.cache import Cache, cache_file
-    from neurogloss.llm.exchange import import_replies
+    from neurogloss.llm.exchange import import_replies, is_export
 
     kept = Cache(cache_file())
     try:
-        done = import_replies(kept, file)
+        if is_export(file):
+            done = import_replies(kept, file)
+            typer.echo(f"{done.added} replies added, {done.known} known already")
+        else:
+            typer.echo("\n".join(report(import_answers(kept, file))))
     finally:
         kept.close()
-    typer.echo(f"{done.added} replies added, {done.known} known already")
+
+
+def report(done: "ImportedAnswers") -> list[str]:
+    """What an import of answers did, a line for each thing to look at."""
+    from neurogloss.cli.text import visible
+
+    problems = [visible(problem) for problem in done.problems]
+    more = [f"and {len(problems) - MOST_LINES} lines more"] if len(problems) > MOST_LINES else []
+    left = [f"{len(lines)} questions of {visible(file)} have no answer yet: {listed(lines)}" for file, lines in done.left.items()]
+    models = [f"{count} answers are by {visible(model)}, another model than was asked" for model, count in done.other_models.items()]
+    counts = f"{done.added} answers added, {done.known} known already, {len(problems)} lines not used"
+    return [*problems[:MOST_LINES], *more, *models, *left, counts]
+
+
+def listed(lines: list[int]) -> str:
+    """The first of some lines.
+
+    >>> listed([4, 9]), listed(list(range(1, 30)))
+    ('lines 4, 9', 'lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 19 more')
+    """
+    more = f" and {len(lines) - MOST_NUMBERS} more" if len(lines) > MOST_NUMBERS else ""
+    return f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:MOST_NUMBERS]))}{more}"

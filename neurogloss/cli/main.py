@@ -12,6 +12,7 @@ from neurogloss.cli.import_ import import_
 from neurogloss.cli.judge import judge
 from neurogloss.cli.plan import plan
 from neurogloss.cli.plots import plots
+from neurogloss.cli.questions import questions
 from neurogloss.cli.report import report
 from neurogloss.cli.show import show
 from neurogloss.cli.site import site
@@ -46,6 +47,7 @@ app.command()(show)
 app.command()(table)
 app.command()(view)
 app.command()(plan)
+app.command()(questions)
 app.command()(judge)
 app.add_typer(cache, name="cache")
 app.command()(site)

@@ -45,6 +45,15 @@ def export_replies(cache: Cache, path: Path) -> int:
     return count
 
 
+def is_export(path: Path) -> bool:
+    """Whether a file begins as an export does, of whatever version; a file that cannot be read is taken for one."""
+    try:
+        with path.open("rb") as file:
+            return SCHEMA.encode() in file.readline(200)
+    except OSError:
+        return True
+
+
 def import_replies(cache: Cache, path: Path) -> Imported:
     """Add the replies of a file: all of them, or none where a line is wrong. What is known stays."""
     found: dict[tuple[str, str], bool] = {}

@@ -1,0 +1,37 @@
+"""neurogloss questions: what the current params ask and nobody answered yet, for somebody else to answer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def questions(
+    out: Annotated[Path, typer.Argument(help="JSONL to write, in the form of OpenAI's batch input.")],
+    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
+    recordings: Annotated[Path, typer.Option(help="What record wrote.")] = Path("data/recordings"),
+) -> None:
+    """Write the questions of the first stage that lacks answers. `neurogloss cache import` takes the answers; then run this again."""
+    from neurogloss.artifacts.recordings import read_recordings
+    from neurogloss.config.params import load_params
+    from neurogloss.errors import UserError
+    from neurogloss.exchange.questions import STAGES, next_round, write_questions
+    from neurogloss.llm.cache import Cache, cache_file
+
+    settings = load_params(params)
+    if not recordings.exists():
+        raise UserError(f"{recordings} is not there yet; run `dvc repro record`, which asks no language model, then run this again")
+    cache = Cache(cache_file())
+    try:
+        found = next_round(read_recordings(recordings), settings, cache)
+        count = write_questions(out, found, cache)
+    finally:
+        cache.close()
+    if found is None:
+        typer.echo(f"every question is answered, so {out} is empty; `dvc repro` needs no endpoint")
+        return
+    after = ", ".join(STAGES[STAGES.index(found.stage) + 1 :])
+    typer.echo(
+        f"{count} questions of {found.stage} for {found.model} ({found.params.name}) in {out}; {len(found.answered)} are answered already"
+        + (f"; {after}: once these are answered" if after else "")
+    )

@@ -1,0 +1,165 @@
+"""Questions as a file, for a cluster without network, a colleague's key or a person: what the current params ask and nobody answered yet.
+
+The form is the input of OpenAI's batch API, which other services and `vllm run-batch` read, too:
+
+    {"custom_id": sha256 of the request, "method": "POST", "url": "/v1/chat/completions", "body": {...}}
+
+A stage's questions depend on the answers that the stage before got: refine has some once every explanation is there, simulate once the
+explanations are chosen. So the questions come in rounds, one stage at a time.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurogloss.artifacts.files import written
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.artifacts.status import Status
+from neurogloss.config.models import ModelParams
+from neurogloss.config.params import Params
+from neurogloss.config.prompts import SimulatePrompt
+from neurogloss.errors import UserError
+from neurogloss.exchange.written import WrittenQuestion, remember
+from neurogloss.explainers.run import check_failures, explain
+from neurogloss.llm.cache import Cache
+from neurogloss.llm.logprobs import levels_only
+from neurogloss.llm.openai.bodies import body
+from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities, remembered
+from neurogloss.llm.openai.endpoint import endpoint
+from neurogloss.llm.request import Answer, Capability, Client, Request, failure
+from neurogloss.refining.refine import refine
+from neurogloss.scorers.asked import ask_scorers, first_lenders
+from neurogloss.simulators.borrowing import draw_lenders
+from neurogloss.simulators.choice import chosen_simulator
+from neurogloss.simulators.run import check_failures as check_simulations
+from neurogloss.simulators.run import drawn, scorable, simulate
+
+STAGES = ("explain", "refine", "simulate", "score")
+
+
+@dataclass
+class Round:
+    """What one stage asks of one model."""
+
+    stage: str
+    model: str
+    """Name under `models`."""
+    params: ModelParams
+    unanswered: dict[str, Request] = field(default_factory=dict)
+    """By their keys, in the order in which the stage asks."""
+    answered: set[str] = field(default_factory=set)
+    """Keys of the questions whose answers are in the cache."""
+
+
+class CollectingClient:
+    """Answers from the cache of replies and collects what it lacks. Asks nobody."""
+
+    def __init__(self, found: Round, cache: Cache) -> None:
+        self.found = found
+        self.cache = cache
+
+    def offers(self, capability: Capability) -> bool:
+        """What the params name or an earlier run found out; UserError where neither is known, because it decides what is asked."""
+        params, name = self.found.params, self.found.model
+        if params.capabilities is not None:
+            return capability in params.capabilities
+        if params.provider != "openai":
+            return capability != "json_schema"
+        known = remembered(self.cache, params, capability)
+        if known is None:
+            raise UserError(
+                f"whether {name} offers {capability} decides what {self.found.stage} asks, and is not known; set "
+                f"endpoints.{name}.capabilities to what it offers of [echo, top_logprobs, json_schema], or to []"
+            )
+        return known
+
+    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+        """Known answers; a failure for each other question."""
+        by_key = {request.key: request for request in requests}
+        known = {key: levels_only(by_key[key], kept.answer) for key, kept in self.cache.each(by_key)}
+        self.found.answered |= set(known)
+        self.found.unanswered |= {key: request for key, request in by_key.items() if key not in known}
+        return [known.get(request.key, failure(Status.UNANSWERED, "not asked yet")) for request in requests]
+
+
+class Collector:
+    """Opens collecting clients, as `open_client` opens real ones."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.rounds: list[Round] = []
+
+    @contextmanager
+    def open(self, name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
+        """A client for one stage."""
+        self.rounds.append(Round(stage, name, model))
+        yield CollectingClient(self.rounds[-1], self.cache)
+
+    def open_round(self) -> Round | None:
+        """The round that lacks answers, if one does; UserError where a model in this process is to give them."""
+        found = next((one for one in self.rounds if one.unanswered), None)
+        if found is not None and found.params.provider in ("local", "scripted"):
+            raise UserError(
+                f"{found.stage} asks {found.model}, which answers in this process; run `dvc repro {found.stage}`, "
+                "then write the questions again"
+            )
+        return found
+
+
+def next_round(recordings: Recordings, params: Params, cache: Cache) -> Round | None:
+    """The questions of the first stage that lacks answers; None where every stage has its own. Stages that ask nobody are computed.
+
+    Raises UserError where more of a stage's answers failed than `limits.max_failed_share` allows: the next stage would never be reached.
+    """
+    collector, allowed = Collector(cache), params.limits.max_failed_share
+    # What is not answered yet counts as a failure in a stage, not here.
+    lenient = params.model_copy(update={"limits": params.limits.model_copy(update={"max_failed_share": 1.0})})
+    candidates = explain(recordings, lenient, collector.open)
+    if found := collector.open_round():
+        return found
+    check_failures(candidates.rows, allowed)
+    explanations = refine(recordings, candidates, lenient, collector.open)
+    if found := collector.open_round():
+        return found
+    if isinstance(chosen_simulator(params).prompt, SimulatePrompt):
+        simulations = simulate(recordings, explanations, lenient, collector.open)
+        if found := collector.open_round():
+            return found
+        check_simulations(simulations, allowed)
+    borrowers, lenders = draw_lenders(recordings.layers, explanations.texts, scorable(recordings, explanations), *drawn(params))
+    ask_scorers(recordings, explanations.texts, first_lenders(borrowers, lenders, len(recordings)), params, collector.open)
+    return collector.open_round()
+
+
+def write_questions(path: Path, found: Round | None, cache: Cache) -> int:
+    """Write a round, one line for each question, and remember it; the number of lines. Without a round the file is empty."""
+    requests = list(found.unanswered.values()) if found is not None else []
+    with written(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        if found is not None:
+            base_url = address(found.params)
+            forms = KnownCapabilities(cache, base_url, found.params.name).forms()
+            for request in requests:
+                file.write(json.dumps(line(request, found.params.name, body(request, found.params.name, forms))) + "\n")
+            questions = [
+                WrittenQuestion(request.key, found.model, found.params.name, base_url, path.name, number, request)
+                for number, request in enumerate(requests, 1)
+            ]
+            remember(cache, questions)
+    return len(requests)
+
+
+def line(request: Request, model: str, content: dict[str, Any]) -> dict[str, Any]:
+    """One question as OpenAI's batch API reads it."""
+    url = "/v1/chat/completions" if request.messages else "/v1/completions"
+    return {"custom_id": request.key, "method": "POST", "url": url, "body": content}
+
+
+def address(model: ModelParams) -> str:
+    """Where the model is on this machine, for what is known of it; IMPORTED where no variable says so."""
+    try:
+        return endpoint(model, need_key=False).shown
+    except UserError:
+        return IMPORTED
