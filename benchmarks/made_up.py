@@ -16,7 +16,7 @@ from neurogloss.corpus.windows import Excerpts
 from neurogloss.memory import keep_freed_memory
 from neurogloss.recording.stream import batch_size
 from neurogloss.subject.model import Subject
-from neurogloss.subject.sites import find_sites, width
+from neurogloss.subject.neurons import find_neurons
 
 VOCABULARY, LENGTH = 4096, 64
 
@@ -41,9 +41,7 @@ def random_subject(layers: int = 30, neurons: int = 1536, dimensions: int = 64) 
 
 def without_bos(model: Any, loader: Any) -> Subject:
     """A subject that reads the tokens and nothing before them."""
-    sites = tuple(find_sites(model, "auto"))
-    widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model, SimpleNamespace(), [b"x"] * VOCABULARY, None, sites, widths, loader)
+    return Subject(model, SimpleNamespace(), [b"x"] * VOCABULARY, None, find_neurons(model), loader)
 
 
 def random_excerpts(count: int) -> Excerpts:

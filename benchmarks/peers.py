@@ -125,7 +125,7 @@ def whole(model: Any, excerpts: Excerpts) -> None:
 def pick(maxima: list[np.ndarray], excerpts: Excerpts) -> tuple[np.ndarray, np.ndarray]:
     """Strongest excerpts from all maxima of each layer: (excerpt, neuron), float16. Ties go to the earlier excerpt, as with us."""
     params, found = params_for(len(excerpts.tokens)), []
-    for plan, layer in zip(plan_layers(params, [NEURONS] * LAYERS, excerpts.held_out), maxima, strict=True):
+    for plan, layer in zip(plan_layers(params, [range(NEURONS)] * LAYERS, excerpts.held_out), maxima, strict=True):
         keys = keys_of(layer, np.arange(len(layer))[:, None]).T.copy()
         np.put_along_axis(keys, plan.random.astype(np.int64), np.iinfo(np.int64).min, axis=1)
         best = excerpts_of(np.sort(keys, axis=1)[:, : -params.top - 1 : -1])

@@ -1,4 +1,4 @@
-"""record: run the subject over the corpus; keep each neuron's strongest and some random excerpts.
+"""record: run the subject over the corpus; keep each unit's strongest and some random excerpts.
 
 reads   the subject model, the corpus
 writes  recordings/ (see neurogloss/artifacts/recordings.py)
@@ -14,7 +14,7 @@ def main(out: Out, params: ParamsFile = Path("params.yaml")) -> None:
     """Record each neuron's strongest and some random excerpts."""
     from neurogloss.recording.run import record
 
-    record(watched_params(params, "subject", "corpus"), out)
+    record(watched_params(params, "subject", "corpus", "units"), out)
 
 
 if __name__ == "__main__":

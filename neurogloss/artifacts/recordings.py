@@ -1,7 +1,7 @@
-"""Recordings: which excerpts a neuron fires on, and how much, for many neurons, as arrays.
+"""Recordings: which excerpts a unit fires on, and how much, for many units of one kind, as arrays.
 
 A folder:
-    recordings.json     schema, version, subject, excerpt length, the slots, what was dropped
+    recordings.json     schema, version, kind of the units, subject, excerpt length, the slots, what was dropped
     corpus.parquet      one row per excerpt: document, start, tokens
     vocabulary.parquet  one row per token id: its bytes
     neurons.parquet     one row per neuron: place and statistics
@@ -30,6 +30,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
 from neurogloss.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
+from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.errors import UserError
 
 SCHEMA = "neurogloss.recordings"
@@ -125,7 +126,7 @@ class Recordings:
     layers: Int[np.ndarray, " neuron"]
     """Layer of each neuron, ascending; 0 is nearest to the input."""
     indices: Int[np.ndarray, " neuron"]
-    """Index in the layer's MLP, ascending within a layer."""
+    """Index in the layer, ascending within it; below zero is the negative side of a neuron (artifacts/units.py)."""
     statistics: pa.Table
     """The NEURONS columns, one row per neuron."""
     peaks: np.ndarray
@@ -144,6 +145,8 @@ class Recordings:
     token_means: Float16[np.ndarray, "neuron entry"]
     about: dict[str, Any]
     """The header: subject, dropped counts and the like."""
+    kind: UnitKind = UnitKind.NEURONS
+    """What the units are."""
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -165,13 +168,12 @@ class Recordings:
         """Row of a neuron, or KeyError."""
         rows = np.flatnonzero((self.layers == layer) & (self.indices == index))
         if not len(rows):
-            raise KeyError(name(layer, index))
+            raise KeyError(unit_name(layer, index, self.kind))
         return int(rows[0])
 
-
-def name(layer: int, index: int) -> str:
-    """How a neuron is called everywhere: L5.N131."""
-    return f"L{layer}.N{index}"
+    def name(self, row: int) -> str:
+        """How the unit of a row is called: L5.N131."""
+        return unit_name(int(self.layers[row]), int(self.indices[row]), self.kind)
 
 
 def write_recordings(path: Path, recordings: Recordings) -> None:
@@ -204,6 +206,7 @@ def write_frame(folder: Path, recordings: Recordings) -> None:
     header = {
         "schema": SCHEMA,
         "version": VERSION,
+        "units": str(recordings.kind),
         "slots": [{"kind": str(k), "split": str(s)} for k, s in zip(recordings.slots.kinds, recordings.slots.splits, strict=True)],
         "about": recordings.about,
     }
@@ -231,6 +234,7 @@ def read_recordings(path: Path) -> Recordings:
         table_counts=open_array(path / "table_counts.npy"),
         token_means=open_array(path / "token_means.npy"),
         about=header["about"],
+        kind=UnitKind(header.get("units", UnitKind.NEURONS)),
     )
     check_parts(path, found)
     return found

@@ -1,6 +1,5 @@
-"""A whole result, opened for looking at: what the four stages wrote, and which row a neuron's name means."""
+"""A whole result, opened for looking at: what the four stages wrote, and which row a unit's name means."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from neurogloss.artifacts.explanations import Explanations, read_explanations
-from neurogloss.artifacts.recordings import Recordings, name, read_recordings
+from neurogloss.artifacts.recordings import Recordings, read_recordings
 from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.simulations import Simulations, read_simulations
+from neurogloss.artifacts.units import parse_name, unit_name
 from neurogloss.errors import UserError
 
-NAME = re.compile(r"L?(\d{1,6})(?:[.:/]N?|N)(\d{1,9})", re.IGNORECASE)
 NEAREST = 5
 
 
 @dataclass(frozen=True)
 class Results:
-    """Recordings, explanations, simulations and scores of the same neurons, row by row."""
+    """Recordings, explanations, simulations and scores of the same units, row by row."""
 
     recordings: Recordings
     explanations: Explanations
@@ -36,7 +35,7 @@ class Results:
         }
         for what, (other_layers, other_indices) in others.items():
             if not (np.array_equal(layers, other_layers) and np.array_equal(indices, other_indices)):
-                raise UserError(f"the {what} are of other neurons than the recordings; run `dvc repro`")
+                raise UserError(f"the {what} are of other units than the recordings; run `dvc repro`")
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -57,21 +56,22 @@ def read_results(folder: Path) -> Results:
 
 
 def row_of(recordings: Recordings, text: str) -> int:
-    """Row of the neuron that `text` names; UserError with the nearest recorded ones otherwise.
+    """Row of the unit that `text` names; UserError with the nearest recorded ones otherwise.
 
     `L5.N131` is the name; `L5N131`, `5.131`, `5:131` and `5/131` are understood.
     """
-    match = NAME.fullmatch(text.strip())
-    if not match:
-        raise UserError(f"{text!r} is not a neuron's name, expected a layer and an index such as {example(recordings)}")
-    layer, index = int(match[1]), int(match[2])
+    kind, named = recordings.kind, parse_name(text)
+    if named is None:
+        raise UserError(f"{text!r} is not a {kind.singular}'s name, expected a layer and an index such as {example(recordings)}")
+    if named.kind not in (None, kind):
+        raise UserError(f"{text} is a {named.kind.singular}, these recordings are of {kind} such as {example(recordings)}")
     try:
-        return recordings.row(layer, index)
+        return recordings.row(named.layer, named.index)
     except KeyError:
-        near = ", ".join(nearest(recordings, layer, index)) or "none at all"
+        near = ", ".join(nearest(recordings, named.layer, named.index)) or "none at all"
         raise UserError(
-            f"{name(layer, index)} is not among the {len(recordings):,} recorded neurons, the nearest are {near}; "
-            "record.layers and record.neurons in params.yaml say which are recorded"
+            f"{unit_name(named.layer, named.index, kind)} is not among the {len(recordings):,} recorded {kind}, the nearest are {near}; "
+            "record.layers, record.neurons and record.units in params.yaml say which are recorded"
         ) from None
 
 
@@ -80,9 +80,9 @@ def nearest(recordings: Recordings, layer: int, index: int) -> list[str]:
     distance = np.lexsort(
         (np.abs(recordings.indices.astype(np.int64) - index), np.abs(recordings.layers.astype(np.int64) - layer)),
     )
-    return [name(int(recordings.layers[row]), int(recordings.indices[row])) for row in distance[:NEAREST]]
+    return [recordings.name(int(row)) for row in distance[:NEAREST]]
 
 
 def example(recordings: Recordings) -> str:
     """A name that exists, or one that looks like one."""
-    return name(int(recordings.layers[0]), int(recordings.indices[0])) if len(recordings) else "L5.N131"
+    return recordings.name(0) if len(recordings) else unit_name(5, 131, recordings.kind)

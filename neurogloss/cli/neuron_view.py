@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from neurogloss.artifacts.recordings import Split, name
+from neurogloss.artifacts.recordings import Split
 from neurogloss.artifacts.results import Results
 from neurogloss.artifacts.simulations import OK
 from neurogloss.artifacts.status import CODES, Status
@@ -41,7 +41,7 @@ def heading(results: Results, row: int) -> Text:
     recordings = results.recordings
     about = recordings.about.get("subject") or ""
     subject = str(about.get("model", "") if isinstance(about, dict) else about)
-    title = Text(name(int(recordings.layers[row]), int(recordings.indices[row])), style="bold")
+    title = Text(recordings.name(row), style="bold")
     return title.append(f"  {visible(subject.rsplit('/', 1)[-1])}" if subject else "", style="not bold dim")
 
 

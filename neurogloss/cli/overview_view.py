@@ -9,7 +9,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from neurogloss.artifacts.recordings import name
 from neurogloss.artifacts.results import Results
 from neurogloss.artifacts.scores import CLASSIFIERS
 from neurogloss.cli.text import number, visible
@@ -23,8 +22,8 @@ def overview(results: Results, metrics: dict[str, Any], rows: int) -> Group:
     shown = min(rows, (len(order) + 1) // 2)
     best, worst = order[:shown], order[max(shown, len(order) - rows) :]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), expand=False)
-    for heading in ("neuron", "score", "95 %", "random", "baseline"):
-        table.add_column(heading, no_wrap=True, justify="left" if heading == "neuron" else "right")
+    for heading in (results.recordings.kind.singular, "score", "95 %", "random", "baseline"):
+        table.add_column(heading, no_wrap=True, justify="right" if table.columns else "left")
     table.add_column("explanation", ratio=1)
     for place, group in enumerate((best, worst)):
         for row in group:
@@ -38,7 +37,7 @@ def cells(results: Results, row: int) -> tuple[str | Text, ...]:
     interval = "-" if score["ci_low"] is None else f"{number(score['ci_low'])} to {number(score['ci_high'])}"
     text = results.explanations.rows[row].kept.text
     return (
-        name(score["layer"], score["neuron"]),
+        results.recordings.name(row),
         number(score["top_and_random"]),
         interval,
         *(number(score[name]) for name in ("random_only", "token_table")),

@@ -19,7 +19,7 @@ SimulationsFolder = Annotated[Path, typer.Option(help="What simulate wrote.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
 
 
-def watched_params(path: Path, *kinds: Literal["subject", "corpus", "models"]) -> Params:
+def watched_params(path: Path, *kinds: Literal["subject", "corpus", "units", "models"]) -> Params:
     """Read params.yaml; UserError where a source of these kinds is a path that DVC does not watch, because its changes would be missed."""
     params = load_params(path)
     named = (params.explain.model, params.simulate.model, params.vocabulary.model, params.score.model)
@@ -27,6 +27,7 @@ def watched_params(path: Path, *kinds: Literal["subject", "corpus", "models"]) -
     sources = {
         "subject": [("subject.model", params.subject.model)],
         "corpus": [] if params.corpus.format == "huggingface" else [("corpus.source", params.corpus.source)],
+        "units": [("record.units", params.record.units)] if isinstance(params.record.units, str) else [],
         "models": [(key, model.name) for key, model in models if model.provider == "local"],
     }
     for kind in kinds:

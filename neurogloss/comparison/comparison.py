@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from neurogloss.artifacts.recordings import name as neuron_name
+from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.comparison.paired import Paired, paired
 from neurogloss.errors import UserError
 from neurogloss.scorers.intervals import LEVEL
@@ -28,6 +28,8 @@ class Variant:
     scores: pa.Table
     texts: dict[tuple[int, int], str | None]
     """(layer, neuron) -> explanation."""
+    kind: UnitKind = UnitKind.NEURONS
+    """What the units are."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def check(variants: list[Variant], score: str) -> None:
         raise UserError(f"a variant is named twice: {', '.join(names)}")
     first = variants[0]
     for other in variants[1:]:
+        if other.kind != first.kind:
+            raise UserError(f"{first.name} explains {first.kind}, {other.name} {other.kind}; compare results of one kind of unit")
         if not first.recordings or other.recordings != first.recordings:
             raise UserError(
                 f"{first.name} and {other.name} are of different recordings ({first.recordings[:8] or 'unknown'} and "
@@ -199,7 +203,7 @@ def neuron_json(comparison: Comparison, place: int, row: int) -> dict[str, Any]:
     neuron = int(aligned.layers[row]), int(aligned.indices[row])
     first, second = float(aligned.scores[0, row]), float(aligned.scores[place, row])
     return {
-        "neuron": neuron_name(*neuron),
+        "neuron": unit_name(*neuron, comparison.variants[0].kind),
         "score_reference": rounded(first),
         "score_variant": rounded(second),
         "difference": rounded(second - first),

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.comparison.ruler import caution_about, simulator, without_unused
 from neurogloss.errors import UserError
 
@@ -71,6 +72,13 @@ class Lock:
     def simulator(self) -> str | None:
         """The entry of `prompts.simulate` that was used, `auto` resolved; None where the lock does not say."""
         return simulator(self.stages["simulate"].params) if "simulate" in self.stages else None
+
+    @property
+    def kind(self) -> UnitKind:
+        """What the units of the result are."""
+        record = self.stages.get("record")
+        subject = record.params.get("subject") if record else None
+        return UnitKind(subject.get("units", UnitKind.NEURONS)) if isinstance(subject, dict) else UnitKind.NEURONS
 
     @property
     def caution(self) -> str:

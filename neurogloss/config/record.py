@@ -15,7 +15,9 @@ class RecordParams(Section):
     seed: NonNegativeInt
     layers: Literal["all"] | list[NonNegativeInt]
     neurons: Literal["all"] | PositiveInt
-    """Per layer; a number is a seeded sample."""
+    """Per layer; a number is a seeded sample, of latents and heads, too. Of signed neurons both sides are recorded."""
+    units: list[str] | str | None = None
+    """Which units instead: a list such as [L5.N131, L7.N2], or a file with one name a line (then name it in watch.units, too)."""
     excerpts: PositiveInt
     tokens: PositiveInt
     """Length of an excerpt."""

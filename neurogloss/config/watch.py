@@ -10,5 +10,7 @@ class WatchParams(Section):
     """`subject.model` or a folder above it, where that is a path; else a file that is always there, .dvcignore."""
     corpus: str
     """The same for `corpus.source`."""
+    units: str
+    """The same for `record.units`."""
     models: str
     """The same for the names of local models that explain and simulate."""

@@ -160,7 +160,9 @@ def adopt(folder: Path, source: str, layout: ImportLayout, table_tokens: int, pr
         vocabulary=[token.encode("utf-8", errors="surrogatepass") for token in corpus.vocabulary],
         excerpts=excerpts,
         activations=activations,
-        **table,
+        table_tokens=table["table_tokens"],
+        table_counts=table["table_counts"],
+        token_means=table["token_means"],
         about={"subject": source, "corpus": source, "imported": True, "left_out": layout.left_out, "clipped_activations": clipped},
     )
     write_frame(folder, found)

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
-from neurogloss.artifacts.recordings import name
 from neurogloss.artifacts.results import Results
 from neurogloss.artifacts.simulations import OK
 from neurogloss.artifacts.status import CODES
+from neurogloss.artifacts.units import unit_name
 from neurogloss.measures.levels import levels
 
 NEURONS_AT_ONCE = 128
@@ -56,7 +56,7 @@ CANDIDATES = pa.schema(
 def neurons_table(results: Results) -> pa.Table:
     """Statistics, explanation and scores side by side."""
     layers, indices = results.recordings.layers.tolist(), results.recordings.indices.tolist()
-    columns: dict[str, Any] = {"name": [name(layer, index) for layer, index in zip(layers, indices, strict=True)]}
+    columns: dict[str, Any] = {"name": [results.recordings.name(row) for row in range(len(results))]}
     columns |= {"layer": pa.array(layers, pa.int32()), "neuron": pa.array(indices, pa.int32())}
     columns |= {"explanation": pa.array(results.explanations.texts, pa.string())}
     columns |= {"explanation_status": [str(status) for status in results.explanations.statuses]}
@@ -69,7 +69,7 @@ def candidates_table(results: Results) -> pa.Table:
     """Every answer, in the order in which it was asked for; the kept one where no others are known (`datasets` refuses empty sets)."""
     rows = [
         {
-            "name": name(row.layer, row.neuron),
+            "name": unit_name(row.layer, row.neuron, results.recordings.kind),
             "layer": row.layer,
             "neuron": row.neuron,
             "text": candidate.text,
@@ -96,7 +96,7 @@ def excerpt_tables(results: Results, slots: Int[np.ndarray, " slot"], at_once: i
         status = np.where(places >= 0, simulations.status[rows[:, None], np.maximum(places, 0)], len(CODES))
         simulated = np.asarray(simulations.levels[rows[:, None], np.maximum(places, 0)], dtype=np.float32)
         columns = {
-            "name": pa.array([name(int(recordings.layers[r]), int(recordings.indices[r])) for r in rows for _ in slots]),
+            "name": pa.array([recordings.name(int(r)) for r in rows for _ in slots]),
             "layer": np.repeat(recordings.layers[rows], len(slots)),
             "neuron": np.repeat(recordings.indices[rows], len(slots)),
             "rank": pa.array(np.tile(slots, len(rows)), pa.int32()),

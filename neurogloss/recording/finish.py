@@ -64,7 +64,7 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
     peak = strongest[:, slots.where(Split.EXPLAIN)].max(axis=1, initial=-np.inf).astype(np.float64)
     columns = {
         "layer": np.full(len(plan.neurons), plan.layer, np.int32),
-        "neuron": plan.neurons,
+        "neuron": plan.neurons + np.int32(plan.first),
         "mean": moments.mean,
         "variance": moments.variance,
         "skewness": moments.standardised(3),

@@ -1,12 +1,14 @@
 """What is to be recorded, settled before the first forward pass: neurons, random excerpts, tokens that get a mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int, Int32
 
 from neurogloss.artifacts.recordings import Kind, Slots, Split, assign_splits
+from neurogloss.artifacts.units import UnitKind, parse_name, unit_name
 from neurogloss.config.record import RecordParams
 from neurogloss.errors import UserError
 
@@ -20,16 +22,18 @@ SHARD_BATCHES = 4
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """The neurons of one layer that are recorded, and their random excerpts."""
+    """The units of one layer that are recorded, and their random excerpts."""
 
     layer: int
     width: int
     neurons: Int32[np.ndarray, " neuron"]
-    """Ascending."""
+    """Columns of what is seen, ascending."""
     random: Int32[np.ndarray, "neuron slot"]
     """Excerpts drawn before anything is seen."""
     border: int
     """So many of the strongest excerpts are kept of those that are not held out; the rest of the top places is for the held-out ones."""
+    first: int = 0
+    """Index of the first column's unit."""
 
 
 def excerpt_rng(seed: int) -> np.random.Generator:
@@ -37,41 +41,101 @@ def excerpt_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, EXCERPTS])
 
 
-def plan_layers(params: RecordParams, widths: Sequence[int], held_out: Bool[np.ndarray, " excerpt"]) -> list[LayerPlan]:
-    """Choose layers, neurons and random excerpts; a layer's draw depends on nothing but the seed and its own place.
+def plan_layers(
+    params: RecordParams,
+    indices: Sequence[range],
+    held_out: Bool[np.ndarray, " excerpt"],
+    chosen: Mapping[int, Sequence[int]] | None = None,
+) -> list[LayerPlan]:
+    """Choose layers, units and random excerpts; a layer's draw depends on nothing but the seed and its own place.
 
-    Raises UserError with every problem of the params.
+    `indices` are those of each layer's units, `chosen` the ones to record by layer, in place of what `record.layers` and `record.neurons`
+    ask for. Raises UserError with every problem of the params.
     """
-    layers = [layer for layer, width in enumerate(widths) if width] if params.layers == "all" else list(params.layers)
-    problems = [f"record.layers names layer {layer} twice" for layer in sorted({x for x in layers if layers.count(x) > 1})]
-    wrong = [layer for layer in layers if layer >= len(widths)]
-    problems += [f"record.layers names {wrong}, the subject has layers 0 to {len(widths) - 1}"] if wrong else []
-    without = [layer for layer in layers if layer < len(widths) and not widths[layer]]
-    problems += [f"record.layers names {without}, which have no neurons at subject.site; leave them out"] if without else []
-    problems += [] if layers else ["record.layers is empty; name layers or write all"]
-    if params.neurons != "all":
+    there = [layer for layer, found in enumerate(indices) if found]
+    layers = list(chosen) if chosen is not None else there if params.layers == "all" else list(params.layers)
+    named = "record.layers" if chosen is None else "record.units"
+    problems = [f"{named} names layer {layer} twice" for layer in sorted({x for x in layers if layers.count(x) > 1})]
+    wrong = [layer for layer in layers if layer >= len(indices)]
+    problems += [f"{named} names {wrong}, the subject has layers 0 to {len(indices) - 1}"] if wrong else []
+    without = [layer for layer in layers if layer < len(indices) and not indices[layer]]
+    problems += [f"{named} names {without}, which have no units there (layers {spans(there)} have); leave them out"] if without else []
+    problems += [] if layers else [f"{named} is empty; name layers or write all"]
+    if chosen is None and params.neurons != "all":
         problems += [
-            f"record.neurons asks for {params.neurons} neurons of layer {layer}, which has {widths[layer]}"
+            f"record.neurons asks for {params.neurons} of layer {layer}, which has {indices[layer].stop}"
             for layer in layers
-            if layer < len(widths) and params.neurons > widths[layer] > 0
+            if layer < len(indices) and params.neurons > indices[layer].stop > 0
         ]
+    for layer, found in (chosen or {}).items():
+        known = indices[layer] if layer < len(indices) else range(0)
+        if known and (lost := [index for index in found if index not in known]):
+            sides = "; negative sides need subject.signed" if min(lost) < 0 <= known.start else ""
+            problems.append(f"record.units names index {lost[0]} of layer {layer}, which has {known.start} to {known.stop - 1}{sides}")
     if params.top + params.random > params.excerpts:
         problems.append(f"record.top + record.random is {params.top + params.random}, more than the {params.excerpts} excerpts")
     if problems:
         raise UserError("; ".join(problems))
-    return [plan_layer(params, layer, widths[layer], held_out) for layer in sorted(layers)]
+    return [plan_layer(params, layer, indices[layer], held_out, (chosen or {}).get(layer)) for layer in sorted(layers)]
 
 
-def plan_layer(params: RecordParams, layer: int, width: int, held_out: Bool[np.ndarray, " excerpt"]) -> LayerPlan:
-    """One layer's neurons and their random excerpts."""
-    neurons = np.arange(width)
-    if params.neurons != "all":
+def spans(layers: Sequence[int]) -> str:
+    """Ascending numbers as text.
+
+    >>> spans([0, 1, 2, 5])
+    '0-2, 5'
+    """
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and runs[-1][-1] == layer - 1:
+            runs[-1][1:] = [layer]
+        else:
+            runs.append([layer])
+    return ", ".join("-".join(map(str, run)) for run in runs) or "none"
+
+
+def plan_layer(
+    params: RecordParams, layer: int, indices: range, held_out: Bool[np.ndarray, " excerpt"], chosen: Sequence[int] | None = None
+) -> LayerPlan:
+    """One layer's units and their random excerpts. Where units have negative sides, those of a sample are recorded with it."""
+    width, count = len(indices), indices.stop
+    units = np.arange(width)
+    if chosen is not None:
+        units = np.unique(np.asarray(chosen, np.int64)) - indices.start
+    elif params.neurons != "all":
         rng = np.random.default_rng([params.seed, NEURONS, layer])
-        neurons = np.sort(rng.choice(width, params.neurons, replace=False))
+        drawn = rng.choice(count, params.neurons, replace=False)
+        units = np.sort(np.concatenate([drawn, ~drawn]) if indices.start < 0 else drawn) - indices.start
     slots = assign_splits(params.top, params.random, params.per_split)
-    random = draw_random(np.random.default_rng([params.seed, RANDOM, layer]), width, slots, held_out)
+    random = draw_random(np.random.default_rng([params.seed, RANDOM, layer]), count, slots, held_out)
+    if indices.start < 0:
+        other = draw_random(np.random.default_rng([params.seed, RANDOM, layer, 1]), count, slots, held_out)
+        random = np.concatenate([other[::-1], random])
     border = params.top - (len(slots.where(Split.SCORE, kind=Kind.TOP)) if held_out.any() else 0)
-    return LayerPlan(layer, width, neurons.astype(np.int32), random[neurons], border)
+    return LayerPlan(layer, width, units.astype(np.int32), random[units], border, indices.start)
+
+
+def chosen_units(params: RecordParams, kind: UnitKind) -> dict[int, list[int]] | None:
+    """Indices by layer that `record.units` names; None where it names none. Raises UserError for what is no name of this kind."""
+    if params.units is None:
+        return None
+    names = params.units if isinstance(params.units, list) else read_names(Path(params.units))
+    found: dict[int, list[int]] = {}
+    for text in names:
+        named = parse_name(text)
+        if named is None or named.kind not in (None, kind):
+            raise UserError(f"record.units holds {text!r}, expected names of {kind} such as {unit_name(5, 131, kind)}; correct it")
+        found.setdefault(named.layer, []).append(named.index)
+    return found
+
+
+def read_names(path: Path) -> list[str]:
+    """One name a line; empty lines and what follows # are left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"record.units: cannot read {path} ({error}); name a file with one unit a line, or a list") from error
+    return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 
 def draw_random(rng: np.random.Generator, rows: int, slots: Slots, held_out: Bool[np.ndarray, " excerpt"]) -> Int32[np.ndarray, "row slot"]:

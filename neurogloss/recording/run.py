@@ -1,4 +1,4 @@
-"""record: run the subject over the corpus; keep each neuron's strongest and some random excerpts."""
+"""record: run the subject over the corpus; keep each unit's strongest and some random excerpts."""
 
 import hashlib
 import logging
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Slots, Split, assign_splits, read_recordings, write_recordings
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.corpus import CorpusParams
 from neurogloss.config.environment import memory_mb, repository, threads
 from neurogloss.config.params import Params
@@ -28,7 +29,7 @@ from neurogloss.recording.assembly import Assembly
 from neurogloss.recording.checkpoint import Scratch, run_key
 from neurogloss.recording.finish import LayerResult, finish
 from neurogloss.recording.layer import LayerState
-from neurogloss.recording.layers import LayerPlan, TokenTable, excerpt_rng, frequent_tokens, plan_layers
+from neurogloss.recording.layers import LayerPlan, TokenTable, chosen_units, excerpt_rng, frequent_tokens, plan_layers
 from neurogloss.recording.stream import Job, empty_states, held, stream, streams
 from neurogloss.subject.device import device
 from neurogloss.subject.model import Subject, load_subject
@@ -51,17 +52,19 @@ def record(params: Params, out: Path) -> Recordings:
     excerpts, counts = read_excerpts(params.corpus, params.record, subject)
     scratch = open_scratch(params.subject, params.record, excerpts)
     with scratch.alone():
-        found = record_excerpts(subject, excerpts, params.record, scratch)
+        found = record_excerpts(subject, excerpts, params.record, scratch, UnitKind(params.subject.units))
         found.about.update(about(params.subject, params.corpus, subject, counts))
         write_recordings(out, found)
         scratch.remove()
-    logger.info("recorded %s neurons of %s layers on %s excerpts", len(found), len(set(found.layers.tolist())), len(excerpts.starts))
+    logger.info("recorded %s %s of %s layers on %s excerpts", len(found), found.kind, len(set(found.layers.tolist())), len(excerpts.starts))
     return read_recordings(out)
 
 
-def record_excerpts(subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch) -> Recordings:
-    """Neurons sorted by layer and index; the large arrays stay in the scratch folder."""
-    plans = plan_layers(params, subject.widths, excerpts.held_out)
+def record_excerpts(
+    subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch, kind: UnitKind = UnitKind.NEURONS
+) -> Recordings:
+    """Units sorted by layer and index; the large arrays stay in the scratch folder."""
+    plans = plan_layers(params, subject.indices, excerpts.held_out, chosen_units(params, kind))
     slots = assign_splits(params.top, params.random, params.per_split)
     table = frequent_tokens(excerpts.tokens[~excerpts.held_out], params.table_tokens)
     assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
@@ -98,6 +101,7 @@ def record_excerpts(subject: Subject, excerpts: Excerpts, params: RecordParams, 
             "split_by": "document" if excerpts.held_out.any() else "window",
             "held_out_excerpts": int(excerpts.held_out.sum()),
         },
+        kind=kind,
     )
 
 
@@ -169,6 +173,7 @@ def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpt
             "subject": subject.model_dump(),
             "weights": fingerprint(subject),
             "record": params.model_dump(),
+            "units": chosen_units(params, UnitKind(subject.units)),
             "tokens": hashlib.sha256(excerpts.tokens.tobytes() + excerpts.held_out.tobytes()).hexdigest(),
             "machine": [device(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
         }

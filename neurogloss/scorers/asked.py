@@ -69,7 +69,7 @@ def first_lenders(rows: Int[np.ndarray, " control"], lenders: Int[np.ndarray, "c
 def material(recordings: Recordings, seed: int, row: int) -> Material:
     """A neuron's score excerpts: strong ones from the top, quiet ones from the random."""
     strong, drawn = (excerpts(recordings, row, recordings.slots.where(Split.SCORE, kind=kind)) for kind in (Kind.TOP, Kind.RANDOM))
-    return Material(strong, drawn, (seed, int(recordings.layers[row]), int(recordings.indices[row])))
+    return Material(strong, drawn, (seed, int(recordings.layers[row]), int(np.uint32(recordings.indices[row]))))
 
 
 def excerpts(recordings: Recordings, row: int, slots: Int[np.ndarray, " slot"]) -> list[Excerpt]:

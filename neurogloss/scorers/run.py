@@ -107,7 +107,7 @@ def write_metrics(
     write_csv(folder / "histogram.csv", histogram(scores, params.bins))
     write_csv(folder / "by_layer.csv", by_layer(scores))
     write_csv(folder / "quantiles.csv", quantile_table(scores))
-    write_csv(folder / "examples.csv", examples(scores, explanations.texts), EXAMPLE)
+    write_csv(folder / "examples.csv", examples(scores, explanations.texts, recordings.kind), EXAMPLE)
 
 
 def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:

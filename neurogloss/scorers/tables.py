@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from neurogloss.artifacts.files import written
-from neurogloss.artifacts.recordings import name
+from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.scorers.intervals import mean_interval
 from neurogloss.scorers.summary import numbers, rounded
 
@@ -35,14 +35,14 @@ def histogram(scores: pa.Table, bins: int) -> list[Row]:
     return rows
 
 
-def examples(scores: pa.Table, texts: Sequence[str | None]) -> list[Row]:
-    """Neurons at fixed percentiles of the score, best first, with their explanations: a fair sample to quote. `texts` go with the rows."""
+def examples(scores: pa.Table, texts: Sequence[str | None], kind: UnitKind = UnitKind.NEURONS) -> list[Row]:
+    """Units at fixed percentiles of the score, best first, with their explanations: a fair sample to quote. `texts` go with the rows."""
     found = np.array([np.nan if score is None else score for score in scores["top_and_random"].to_pylist()], dtype=float)
     order = np.flatnonzero(~np.isnan(found))[np.argsort(-found[~np.isnan(found)], kind="stable")]
     places = dict.fromkeys(round(share * (len(order) - 1)) for share in QUOTED) if len(order) else {}
     rows = [scores.slice(int(order[place]), 1).to_pylist()[0] | {"explanation": texts[int(order[place])]} for place in places]
     return [
-        {"neuron": name(row["layer"], row["neuron"]), "explanation": row["explanation"]}
+        {"neuron": unit_name(row["layer"], row["neuron"], kind), "explanation": row["explanation"]}
         | {key: None if row[column] is None else rounded(row[column]) for key, column in QUOTED_SCORES.items()}
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The model under study: weights, tokenizer, neuron sites, and a forward pass that shows the activations of each layer."""
+"""The model under study: weights, tokenizer, units, and a forward pass that shows the units' values layer by layer."""
 
 import logging
 import re
@@ -19,18 +19,19 @@ from neurogloss.errors import UserError
 from neurogloss.memory import keep_freed_memory
 from neurogloss.subject.device import device
 from neurogloss.subject.gguf_file import correct_pre_tokenizer
-from neurogloss.subject.sites import find_sites, width
+from neurogloss.subject.kinds import find_units
 from neurogloss.subject.sources import resolve
 from neurogloss.subject.token_bytes import token_bytes
+from neurogloss.subject.units import Units
 
 logger = logging.getLogger(__name__)
 
-Visit = Callable[[int, Float[Tensor, "excerpt token neuron"]], None]
-"""Called once per layer with the layer's activations; they are valid during the call only."""
+Visit = Callable[[int, Float[Tensor, "excerpt token unit"]], None]
+"""Called once per layer with the values of the layer's units; they are valid during the call only."""
 
 
-activation_callback: ContextVar[Visit | None] = ContextVar("onlooker", default=None)
-"""What this thread's forward pass hands the inputs of the sites to; other threads may run the same model at the same time."""
+activation_callback: ContextVar[Callable[[int, Tensor], None] | None] = ContextVar("onlooker", default=None)
+"""What this thread's forward pass hands to what the units read; other threads may run the same model at the same time."""
 
 
 class DeepestLayerSeen(Exception):  # noqa: N818  # not an error: it ends a forward pass where nothing below is asked for
@@ -39,7 +40,7 @@ class DeepestLayerSeen(Exception):  # noqa: N818  # not an error: it ends a forw
 
 @dataclass(frozen=True)
 class Subject:
-    """A causal language model in eval mode; its sites are hooked once, when this is made."""
+    """A causal language model in eval mode; what its units read is hooked once, when this is made."""
 
     model: Any
     tokenizer: Any
@@ -47,19 +48,31 @@ class Subject:
     """Bytes of each token id."""
     bos: int | None
     """The token fed before each excerpt."""
-    sites: tuple[str, ...]
-    """Module path of each layer's MLP output projection; empty where a layer has none."""
-    widths: tuple[int, ...]
-    """Neurons of each layer; 0 where it has no site."""
+    units: tuple[Units | None, ...]
+    """Those of each layer; None where a layer has none."""
     loader: "Callable[[], Subject]"
     """Loads the same subject in another process; equal loaders load equal subjects."""
 
     def __post_init__(self) -> None:
-        """Hook the sites."""
-        for layer, site in enumerate(self.sites):
-            if not site:
-                continue
-            self.model.get_submodule(site).register_forward_pre_hook(hook(layer))
+        """Hook what the units read."""
+        for layer, units in enumerate(self.units):
+            if units is not None:
+                units.watch(self.model, hook(layer))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Path of the module that each layer's units read; empty where a layer has none."""
+        return tuple(units.module if units else "" for units in self.units)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each layer."""
+        return tuple(units.width if units else 0 for units in self.units)
+
+    @property
+    def indices(self) -> tuple[range, ...]:
+        """Indices of each layer's units."""
+        return tuple(range(units.first, units.first + units.width) if units else range(0) for units in self.units)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, no special tokens added; what spells a special token is text like any other."""
@@ -79,7 +92,7 @@ class Subject:
         )
 
     def activations(self, tokens: Int[Tensor, "excerpt token"], layers: Sequence[int], visit: Visit) -> None:
-        """Run the model over excerpts of one length and show the activations of these layers, in the order of the layers.
+        """Run the model over excerpts of one length and show the values of the units of these layers, in the order of the layers.
 
         Threads may do so side by side.
         A BOS token is fed before each excerpt where there is one; its activations are left out.
@@ -88,11 +101,11 @@ class Subject:
         batch, first = len(tokens), 0
         if self.bos is not None:
             tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype), tokens], dim=1), 1
-        wanted, deepest = frozenset(layers), max(layers)
+        wanted, deepest = {layer: units for layer in layers if (units := self.units[layer])}, max(layers)
 
-        def show(layer: int, inputs: Tensor) -> None:
+        def show(layer: int, seen: Tensor) -> None:
             if layer in wanted:
-                visit(layer, inputs.reshape(batch, -1, self.widths[layer])[:, first:])  # OPT flattens excerpt and token.
+                visit(layer, wanted[layer].values(seen.reshape(batch, -1, seen.shape[-1])[:, first:]))  # OPT flattens excerpt and token.
             if layer == deepest:
                 raise DeepestLayerSeen
 
@@ -124,11 +137,9 @@ def load_subject(params: SubjectParams) -> Subject:
     torch.set_num_threads(threads())
     keep_freed_memory()
     model, tokenizer = load_model(path, params.model, params.dtype)
-    sites = tuple(find_sites(model, params.site))
-    widths = tuple(width(model.get_submodule(site), site) if site else 0 for site in sites)
     bos = bos_token(tokenizer, params.bos)
     model = model.to(device()).eval().requires_grad_(False)
-    return Subject(model, tokenizer, token_bytes(tokenizer), bos, sites, widths, Loader(params))
+    return Subject(model, tokenizer, token_bytes(tokenizer), bos, find_units(model, params), Loader(params))
 
 
 def bos_token(tokenizer: Any, setting: str) -> int | None:
@@ -146,13 +157,13 @@ def bos_token(tokenizer: Any, setting: str) -> int | None:
     return int(vocabulary[setting])
 
 
-def hook(layer: int) -> Callable[[Any, Any], None]:
-    """Shows a layer's input to whoever looks on in this thread."""
+def hook(layer: int) -> Callable[[Tensor], None]:
+    """Shows what a layer's units read to whoever looks on in this thread."""
 
-    def show(_: Any, inputs: Any) -> None:
+    def show(seen: Tensor) -> None:
         visit = activation_callback.get()
         if visit is not None:
-            visit(layer, inputs[0])
+            visit(layer, seen)
 
     return show
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from neurogloss.artifacts.explanations import read_explanations
-from neurogloss.artifacts.recordings import name as neuron_name
 from neurogloss.artifacts.scores import read_scores
+from neurogloss.artifacts.units import unit_name
 from neurogloss.comparison.lock import Lock, flat
 from neurogloss.comparison.result import Result
 from neurogloss.tracking.tags import EXPERIMENT, LOCK_KEY, MISSING
@@ -199,7 +199,7 @@ def neuron_table(result: Result) -> dict[str, list[Any]] | None:
     }
     places = list(zip(columns["layer"], columns["neuron"], strict=True))
     return {
-        "neuron": [neuron_name(layer, index) for layer, index in places],
+        "neuron": [unit_name(layer, index, result.lock.kind) for layer, index in places],
         "explanation": [explained.get(place) for place in places],
         "score": columns["top_and_random"],
         "random_only": columns["random_only"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from neurogloss.artifacts.explanations import read_explanations
-from neurogloss.artifacts.recordings import Kind, Recordings, Split, name, read_recordings
+from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_recordings
 from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.simulations import Simulations, read_simulations
 from neurogloss.comparison.result import Result
@@ -124,7 +124,7 @@ def examples(result: Result) -> "Figure | None":
     figure.subplots_adjust(left=0.025, right=0.995, top=1 - 0.12 / len(chosen), bottom=0.42 / len(chosen), hspace=0.85)
     for axis, row in zip(axes, chosen, strict=True):
         draw_example(axis, recordings, simulations, int(row))
-        place = name(int(recordings.layers[row]), int(recordings.indices[row]))
+        place = recordings.name(int(row))
         text = " ".join((texts[row] or "no explanation").split()).replace("$", r"\$")
         axis.set_title(f"{place}  {score[row]:.2f}  {text[:110]}{'…' if len(text) > 110 else ''}", fontsize=8, loc="left")
     axes[0].legend(frameon=False, fontsize=7, ncols=2, loc="upper right")

@@ -40,7 +40,7 @@ def analyse(model: Model, text: str) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {}
 
     def visit(layer: int, activations: Any) -> None:
-        found[layer] = awake(model.result, layers[layer], activations[0].float().cpu().numpy())
+        found[layer] = awake(model.result, layers[layer], activations[0].float().cpu().numpy(), subject.indices[layer].start)
 
     with model.lock:
         subject.activations(torch.tensor([ids]), sorted(layers), visit)
@@ -67,10 +67,12 @@ def explained(result: ViewedResult) -> dict[int, Int[np.ndarray, " page"]]:
     return {int(layer): pages[layers == layer] for layer in np.unique(layers)}
 
 
-def awake(result: ViewedResult, pages: Int[np.ndarray, " page"], activations: Float[np.ndarray, "token neuron"]) -> dict[str, str]:
-    """The strongest of these neurons for each token: page rows (-1 for none) and levels, (token, kept)."""
+def awake(
+    result: ViewedResult, pages: Int[np.ndarray, " page"], activations: Float[np.ndarray, "token unit"], first: int
+) -> dict[str, str]:
+    """The strongest of these units for each token: page rows (-1 for none) and levels, (token, kept). `first`: of the first column."""
     rows = result.rows[pages]
-    levels = activations[:, result.recordings.indices[rows]] / result.recordings.peaks[rows] * 10
+    levels = activations[:, result.recordings.indices[rows] - first] / result.recordings.peaks[rows] * 10
     best = strongest(levels.astype(np.float32), KEPT)
     numbers, values = np.full((len(levels), KEPT), -1, np.int32), np.zeros((len(levels), KEPT), np.float32)
     width = best.columns.shape[1]

@@ -168,6 +168,7 @@ class Pages:
             "schema": SCHEMA,
             "mode": self.mode,
             "name": result.name,
+            "unit": {"letter": result.recordings.kind.letter, "one": result.recordings.kind.singular, "many": str(result.recordings.kind)},
             "pages": len(result.rows),
             "recorded": len(result.recordings),
             "counts": self.counts,

@@ -171,8 +171,8 @@ def open_variant(name: str, files: Files, recordings: Recordings) -> ViewedVaria
 
 def aligned(recordings: Recordings, layers: np.ndarray, indices: np.ndarray) -> Int[np.ndarray, " neuron"]:
     """Row of each recorded neuron in a table sorted by layer and neuron, -1 where it is missing."""
-    wanted = recordings.layers.astype(np.int64) << 32 | recordings.indices
-    there = layers.astype(np.int64) << 32 | indices
+    wanted = (recordings.layers.astype(np.int64) << 32) + recordings.indices
+    there = (layers.astype(np.int64) << 32) + indices  # Added: an index may be below zero.
     if not len(there):
         return np.full(len(wanted), -1)
     found = np.searchsorted(there, wanted).clip(max=len(there) - 1)

@@ -443,7 +443,7 @@ def test_activations_beyond_float16_are_clipped_and_counted(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"neurons": 7}, "record.neurons asks for 7 neurons of layer 0, which has 6"),
+        ({"neurons": 7}, "record.neurons asks for 7 of layer 0, which has 6"),
         ({"layers": [1, 0, 1]}, "record.layers names layer 1 twice"),
         ({"layers": [0, 2, 5]}, r"record.layers names \[2, 5\], the subject has layers 0 to 1"),
         ({"layers": []}, "record.layers is empty"),
@@ -457,10 +457,10 @@ def test_params_that_the_subject_cannot_give_are_an_error(changes: dict[str, Any
 
 
 def test_layers_without_neurons_are_not_among_all_and_cannot_be_asked_for() -> None:
-    nothing = np.zeros(700, np.bool_)
-    assert [plan.layer for plan in plan_layers(record_params(neurons=3), [0, 6, 0, 9], nothing)] == [1, 3]
-    with pytest.raises(UserError, match=r"record.layers names \[0, 2\], which have no neurons at subject.site"):
-        plan_layers(record_params(neurons=3, layers=[0, 1, 2]), [0, 6, 0, 9], nothing)
+    nothing, there = np.zeros(700, np.bool_), [range(0), range(6), range(0), range(9)]
+    assert [plan.layer for plan in plan_layers(record_params(neurons=3), there, nothing)] == [1, 3]
+    with pytest.raises(UserError, match=r"record.layers names \[0, 2\], which have no units there \(layers 1, 3 have\)"):
+        plan_layers(record_params(neurons=3, layers=[0, 1, 2]), there, nothing)
 
 
 def test_layers_are_recorded_in_ascending_order_however_they_are_asked(recorded: Recordings, tmp_path: Path) -> None:

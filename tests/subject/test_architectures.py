@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neurogloss.subject.model import Subject
-from neurogloss.subject.sites import find_sites, width
+from neurogloss.subject.neurons import find_neurons
 from tests.subject.by_hand import gpt2, gpt_neox, llama_like, opt
 
 LLAMA = {
@@ -52,9 +52,7 @@ def random_subject(kind: str, settings: dict[str, Any], bos: int | None) -> Subj
         for name, weight in model.named_parameters():
             if weight.dim() == 1:  # Norms and biases begin at one or zero, which would hide whether they are used.
                 torch.nn.init.normal_(weight, 1.0 if "norm" in name or "ln_" in name else 0.0, 0.3)
-    sites = tuple(find_sites(model, "auto"))
-    widths = tuple(width(model.get_submodule(site), site) for site in sites)
-    return Subject(model, SimpleNamespace(), [], bos, sites, widths, lambda: random_subject(kind, settings, bos))
+    return Subject(model, SimpleNamespace(), [], bos, find_neurons(model), lambda: random_subject(kind, settings, bos))
 
 
 def recorded(subject: Subject, tokens: Tensor, layers: list[int]) -> dict[int, Tensor]:

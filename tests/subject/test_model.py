@@ -11,7 +11,7 @@ import torch
 from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.subject.model import load_subject
-from neurogloss.subject.sites import LLAMA_LIKE
+from neurogloss.subject.neurons import LLAMA_LIKE
 from tests.tiny import save_tiny_model
 
 

@@ -12,7 +12,7 @@ import torch
 from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.config.subject import SubjectParams
 from neurogloss.subject.model import Subject, load_subject
-from neurogloss.subject.sites import find_sites
+from neurogloss.subject.neurons import find_neurons
 from neurogloss.viewer.live import analyse
 from neurogloss.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
 from neurogloss.viewer.model import Model
@@ -109,7 +109,7 @@ def test_what_a_norm_after_the_mlp_multiplies_by_is_part_of_what_a_neuron_writes
         for name, weight in model.named_parameters():
             if "norm" in name:
                 torch.nn.init.normal_(weight, 1.0, 0.5)
-    sites = tuple(find_sites(model, "auto"))
+    sites = tuple(units.module for units in find_neurons(model) if units)
     weights = Weights(model, sites)
     for layer, block in enumerate(model.model.layers):
         with torch.inference_mode():

@@ -25,7 +25,7 @@
   };
   store.name = (page) => {
     const { layer, neuron } = store.place(page);
-    return `L${layer}.N${neuron}`;
+    return `L${layer}.${store.about.unit.letter}${neuron < 0 ? `${-1 - neuron}-` : neuron}`;
   };
   // What a variant is called for short.
   store.letter = (variant) => String.fromCharCode(65 + variant);
@@ -38,8 +38,10 @@
     return next.start + Math.min(page - store.layers[position].start, next.count - 1);
   };
   store.parse = (text) => {
-    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*(?:[.:,\s/]\s*(?:N(?:euron)?)?|N(?:euron)?)\s*(\d{1,9})\s*$/i.exec(text);
-    return found && { layer: Number(found[1]), neuron: Number(found[2]) };
+    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*(?:[.:,\s/]\s*(?:([NFH])(?:euron|eature|ead)?)?|([NFH])(?:euron|eature|ead)?)\s*(\d{1,9})(-?)\s*$/i.exec(text);
+    const letter = found && (found[2] ?? found[3]);
+    if (!found || (letter && letter.toUpperCase() !== store.about.unit.letter)) return null;
+    return { layer: Number(found[1]), neuron: found[5] ? -1 - Number(found[4]) : Number(found[4]) };
   };
 
   const COLUMNS = ["top_and_random", "random_only", "token_table", "control"];

@@ -1,0 +1,18 @@
+"""Which units `subject.units` asks for."""
+
+from typing import Any
+
+from neurogloss.artifacts.units import UnitKind
+from neurogloss.config.subject import SubjectParams
+from neurogloss.errors import UserError
+from neurogloss.subject.heads import find_heads
+from neurogloss.subject.neurons import find_neurons
+from neurogloss.subject.units import Units
+
+
+def find_units(model: Any, params: SubjectParams) -> tuple[Units | None, ...]:
+    """The units of each layer of the model, None where a layer has none; UserError where no layer has any."""
+    kind = UnitKind(params.units)
+    if params.signed and kind is not UnitKind.NEURONS:
+        raise UserError(f"subject.signed is true, but {kind} have no negative side; set it to false or subject.units to neurons")
+    return find_heads(model, params.site) if kind is UnitKind.HEADS else find_neurons(model, params.site, params.signed)

@@ -1,0 +1,63 @@
+"""Neurons: the inputs of the MLP's output projection, and with `subject.signed` their negative sides."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neurogloss.subject.sites import Sites, find_sites, width
+from neurogloss.subject.units import Units
+
+LLAMA_LIKE = "model.layers.{layer}.mlp.down_proj"
+PATHS = {
+    "gpt2": "transformer.h.{layer}.mlp.c_proj",
+    "gpt_neo": "transformer.h.{layer}.mlp.c_proj",
+    "gpt_bigcode": "transformer.h.{layer}.mlp.c_proj",
+    "gptj": "transformer.h.{layer}.mlp.fc_out",
+    "codegen": "transformer.h.{layer}.mlp.fc_out",
+    "gpt_neox": "gpt_neox.layers.{layer}.mlp.dense_4h_to_h",
+    "bloom": "transformer.h.{layer}.mlp.dense_4h_to_h",
+    "falcon": "transformer.h.{layer}.mlp.dense_4h_to_h",
+    "opt": "model.decoder.layers.{layer}.fc2",
+    "phi": "model.layers.{layer}.mlp.fc2",
+    "starcoder2": "model.layers.{layer}.mlp.c_proj",
+    **dict.fromkeys(
+        (
+            *("llama", "qwen2", "qwen3", "mistral", "gemma", "gemma2", "gemma3_text", "phi3", "smollm3"),
+            *("olmo", "olmo2", "olmo3", "stablelm", "cohere", "cohere2", "granite"),
+        ),
+        LLAMA_LIKE,
+    ),
+}
+MLP = Sites("output projection of an MLP", PATHS, LLAMA_LIKE)
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons(Units):
+    """Inputs of an MLP's output projection."""
+
+    def values(self, seen: Float[Tensor, "excerpt token neuron"]) -> Float[Tensor, "excerpt token neuron"]:
+        """As they are."""
+        return seen
+
+
+@dataclass(frozen=True, eq=False)
+class SignedNeurons(Units):
+    """The same, and before them their negative sides, the last neuron's first: so indices ascend with the columns."""
+
+    @property
+    def first(self) -> int:
+        """The last neuron's negative side; ~0 is that of neuron 0."""
+        return -(self.width // 2)
+
+    def values(self, seen: Float[Tensor, "excerpt token neuron"]) -> Float[Tensor, "excerpt token unit"]:
+        """A negative side has the negative of its neuron's activation."""
+        return torch.cat([-seen.flip(-1), seen], dim=-1)
+
+
+def find_neurons(model: Any, site: str = "auto", signed: bool = False) -> tuple[Units | None, ...]:
+    """The neurons of each layer, None where it has none; with `signed` both sides of each."""
+    found = [(path, width(model, path, MLP.what) if path else 0) for path in find_sites(model, site, MLP)]
+    return tuple((SignedNeurons(path, 2 * count) if signed else Neurons(path, count)) if path else None for path, count in found)

@@ -1,0 +1,44 @@
+"""A kind of unit: which module it reads, how its values are made of what the module is given or gives, how many there are.
+
+A new kind is a subclass of `Units` in a file of its own, and a branch in `find_units`. The recorder, resuming, Ray and the viewer see
+nothing else of it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Units(ABC):
+    """The units of one layer, one to a column."""
+
+    module: str
+    """Path of the module that is read."""
+    width: int
+    """Columns."""
+
+    @property
+    def first(self) -> int:
+        """The index of the first column's unit; the others follow. Below zero are negative sides."""
+        return 0
+
+    @property
+    def reads_output(self) -> bool:
+        """Whether the module's output is read, and not its input."""
+        return False
+
+    @abstractmethod
+    def values(self, seen: Float[Tensor, "excerpt token size"]) -> Float[Tensor, "excerpt token unit"]:
+        """The units' values, from what the module is given or gives; may be `seen` itself or a view of it."""
+
+    def watch(self, model: Any, show: Any) -> None:
+        """Hand what is read to `show` in every forward pass of the model."""
+        module = model.get_submodule(self.module)
+        if self.reads_output:
+            module.register_forward_hook(lambda _, inputs, output: show(output[0] if isinstance(output, tuple) else output))
+        else:
+            module.register_forward_pre_hook(lambda _, inputs: show(inputs[0]))
