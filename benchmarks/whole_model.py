@@ -45,7 +45,7 @@ def run(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
             continue
         found[f"{stage}_s"], found["cpu_s"][stage], found["peak_mb"][stage] = timed(stage, [*words, "--params", str(params)])
     found["after_record_s"] = round(sum(found[f"{stage}_s"] for stage in ("explain", "simulate", "score")), 1)
-    score = json.loads((out / "metrics" / "score.json").read_text(encoding="utf-8"))
+    score = json.loads((out / "metrics" / "details.json").read_text(encoding="utf-8"))
     found |= {"neurons": score["neurons"], "scored": score["scored"], "top_and_random": score["top_and_random"]["mean"]}
     return found | {"baseline": score["baseline"]["token_table"]["mean"], "control": score["control"]["mean"]}
 

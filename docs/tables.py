@@ -24,7 +24,7 @@ def main() -> None:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should read."""
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    score = json.loads((root / "metrics" / "score.json").read_text(encoding="utf-8"))
+    score = json.loads((root / "metrics" / "details.json").read_text(encoding="utf-8"))
     with (root / "metrics" / "examples.csv").open(encoding="utf-8", newline="") as file:
         examples = list(csv.DictReader(file))
     benchmarks = root / "benchmarks"

@@ -1,7 +1,7 @@
 """score: compare each simulation with its recording.
 
 reads   recordings (the calibrate and score splits), explanations.parquet, simulations
-writes  scores.parquet, metrics/{score.json,histogram.csv,by_layer.csv,quantiles.csv,examples.csv}
+writes  scores.parquet, metrics/{score.json,details.json,histogram.csv,by_layer.csv,quantiles.csv,examples.csv}
 """
 
 from pathlib import Path

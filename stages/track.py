@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from neurogloss.artifacts.files import write_json
-from neurogloss.cli.stage import ExplanationsFile, Out, RecordingsFolder, SimulationsFolder, command
+from neurogloss.cli.stage import ExplanationsFile, Out, ParamsFile, RecordingsFolder, SimulationsFolder, command
 from neurogloss.comparison.lock import read_finished_lock
 from neurogloss.comparison.result import Paths
+from neurogloss.config.params import load_params
 from neurogloss.tracking.run import track
 from neurogloss.tracking.store import locate_store
 
@@ -27,11 +28,12 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Where score wrote its metrics.")],
     out: Out,
     lock: Annotated[Path, typer.Option(help="What DVC wrote; it names the result.")] = Path("dvc.lock"),
+    params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Make the result's run in MLflow, unless it is there."""
     paths = Paths(str(recordings), str(explanations), str(simulations), str(scores), str(metrics))
     state = read_finished_lock(lock)
-    track(state, paths, locate_store())
+    track(state, paths, locate_store(), load_params(params).track)
     write_json(out, {"key": state.key})
 
 

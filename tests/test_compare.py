@@ -18,11 +18,14 @@ from neurogloss.comparison.lock import read_lock
 from neurogloss.comparison.paired import paired
 from neurogloss.comparison.result import Paths
 from neurogloss.comparison.revisions import History
+from neurogloss.config.track import TrackParams
 from neurogloss.errors import UserError
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
 from neurogloss.tracking.comparisons import log_comparison
-from neurogloss.tracking.store import Store, locate_store, runs_of
+from neurogloss.tracking.reference import find_references
+from neurogloss.tracking.run import track
+from neurogloss.tracking.store import Store, locate_store, opened, runs_of
 from neurogloss.tracking.variants import Variant, find_run, load_variant
 from tests.simulated import explained, scoring, simulated
 from tests.tiny import random_recordings
@@ -263,7 +266,57 @@ def test_experiments_commits_the_workspace_and_runs_stand_for_the_same_results(t
     asked = {"main": main, "HEAD": main, toy.git("rev-parse", "HEAD").strip()[:9]: main, "six": six, "workspace": six}
     asked |= {runs[main]: main, runs[six]: six}
     assert {name: load_variant(name, store, Paths()).key for name in asked} == asked
-    assert find_run("six", store) == find_run("six: explain.concepts.phrases=6", store)
+    assert find_run("six", store) == find_run("concepts.phrases=6 (six)", store)
+
+
+def differences(store: Store) -> dict[str, tuple[float, ...]]:
+    """Key -> the paired difference and its interval, of the runs that have one."""
+    names = ("vs_reference", "vs_reference_low", "vs_reference_high")
+    with opened(store) as (client, experiment):
+        runs = client.search_runs([experiment])
+    return {run.data.tags["dvc.lock_key"]: tuple(run.data.metrics[name] for name in names) for run in runs if names[0] in run.data.metrics}
+
+
+def test_the_difference_that_a_run_carries_is_that_of_compare(toy: Toy, store: Store) -> None:
+    main, six = read_lock_at(toy, "main"), read_lock(toy.folder / "dvc.lock").key
+    (row,) = json.loads(toy.neurogloss("compare", "main", "six", "--json", "--no-log").stdout)["comparisons"]
+    assert differences(store) == {main: (0, 0, 0), six: (row["difference"], row["ci_low"], row["ci_high"])} and row["difference"] != 0
+    with opened(store) as (client, experiment):
+        verdicts = {run.data.tags["dvc.lock_key"]: run.data.tags["verdict"] for run in client.search_runs([experiment])}
+    assert verdicts == {main: "reference", six: f"better: {row['difference']:+.3f} ({row['ci_low']:+.3f} to {row['ci_high']:+.3f})"}
+
+
+def test_the_differences_follow_the_reference_and_not_the_order_of_the_runs(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(toy.folder, tmp_path / "toy", symlinks=True)
+    moved, lock = Toy(tmp_path / "toy"), read_lock(toy.folder / "dvc.lock")
+    monkeypatch.setenv("DVC_ROOT", str(moved.folder))
+    monkeypatch.chdir(moved.folder)
+    here, main = locate_store(), read_lock_at(toy, "main")
+    before = differences(here)
+    track(lock, Paths(), here, TrackParams(reference="six"))
+    after = differences(here)
+    assert after[lock.key] == (0, 0, 0) and after[main][0] == -before[lock.key][0] and after[main][1] == -before[lock.key][2]
+    track(lock, Paths(), here)
+    assert differences(here) == before
+    with pytest.raises(UserError, match=r"track.reference is 'nowhere', expected a commit, branch, tag or experiment"):
+        track(lock, Paths(), here, TrackParams(reference="nowhere"))
+
+
+def test_the_reference_of_other_recordings_is_the_working_tree_where_only_they_were_changed(toy: Toy, tmp_path: Path) -> None:
+    shutil.copytree(toy.folder, tmp_path / "toy", symlinks=True)
+    moved = Toy(tmp_path / "toy")
+    store = Store("", None, moved.folder)
+    moved.git("checkout", "-q", "dvc.lock", "metrics")
+    assert [reference.name for reference in find_references(store, "HEAD")] == ["HEAD"]
+    lock = moved.folder / "dvc.lock"
+    text = lock.read_text(encoding="utf-8")
+    md5 = read_lock(lock).outs["data/recordings"]
+    lock.write_text(text.replace(md5, "0" * 32 + ".dir"), encoding="utf-8")
+    assert [reference.name for reference in find_references(store, "HEAD")] == ["HEAD", "workspace"]
+    lock.write_text(lock.read_text(encoding="utf-8").replace("phrases: 3", "phrases: 4"), encoding="utf-8")
+    assert [reference.name for reference in find_references(store, "HEAD")] == ["HEAD"]
 
 
 def read_lock_at(toy: Toy, revision: str) -> str:

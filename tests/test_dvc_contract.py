@@ -29,6 +29,7 @@ PLUMBING = (
     "config/section.py",
     "config/endpoints.py",
     "config/limits.py",
+    "config/track.py",
     "config/trust.py",
 )
 """What changes only messages, pictures, speed, cost or place; params.py has no defaults, so it can refuse a value but not make one.
@@ -133,7 +134,7 @@ def sections_read(path: Path) -> set[str]:
     return {"models" if name == "model" else name for name in found}
 
 
-WITHOUT_EFFECT = {"endpoints", "limits"}
+WITHOUT_EFFECT = {"endpoints", "limits", "track"}
 """Sections that change no number: no stage depends on them, so that another price reruns nothing."""
 
 

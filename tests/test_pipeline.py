@@ -48,7 +48,7 @@ def test_every_neuron_is_explained_and_scored(done: Repository) -> None:
 
 
 def test_the_metrics_have_what_the_documents_promise(done: Repository) -> None:
-    found = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    found = json.loads((done.folder / "metrics" / "details.json").read_text(encoding="utf-8"))
     for key in ("top_and_random", "random_only", "top_only"):
         assert set(found[key]) >= {"mean", "median", "std", "ci_low", "ci_high", "p10", "p25", "p75", "p90"}
     assert {"neurons", "scored", "failed"} <= set(found)
@@ -56,11 +56,14 @@ def test_the_metrics_have_what_the_documents_promise(done: Repository) -> None:
     assert "mean" in found["baseline"]["token_table"]
     assert {"mean", "ci_low", "ci_high"} <= set(found["control"])
     assert "mean" in found["variance_explained"]
-    assert "top_and_random" in done.dvc("metrics", "show")
+    headline = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    assert list(headline) == ["score", "score_low", "score_high", "random_only", "baseline", "control", "scored"]
+    assert headline["score"] == found["top_and_random"]["mean"] and headline["scored"] == found["scored"]
+    assert "random_only" in done.dvc("metrics", "show") and "median" not in done.dvc("metrics", "show")
 
 
 def test_the_same_sentence_for_all_has_a_control_as_high_as_its_score(done: Repository) -> None:
-    found = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
+    found = json.loads((done.folder / "metrics" / "details.json").read_text(encoding="utf-8"))
     assert found["borrowed"] == {"neurons": 6, "sentences": 12, "failed_excerpts": 0}
     assert found["control"]["mean"] == pytest.approx(found["top_and_random"]["mean"], abs=1e-6)
     assert found["margin"]["mean"] == pytest.approx(0, abs=1e-6) and found["sensitivity"]["mean"] is None

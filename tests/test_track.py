@@ -74,17 +74,25 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     lock = read_lock(done.folder / "dvc.lock")
     assert run.data.tags["dvc.lock_key"] == lock.key == key_of(done)
     assert run.data.tags["track.complete"] == "true" and "track.missing" not in run.data.tags
-    assert run.data.tags["dvc.md5.data/scores.parquet"] == lock.outs["data/scores.parquet"]
+    assert run.data.tags["recordings"] == lock.outs["data/recordings"][:8] and not any("md5" in tag for tag in run.data.tags)
     assert run.data.tags["git.dirty"] == "false" and len(run.data.tags["git.commit"]) == 40
     assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["vocabulary.prompt_version"] == "1"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
-    assert run.data.metrics["headline/score"] == run.data.metrics["summary/top_and_random.mean"] == score["top_and_random"]["mean"]
-    assert {"headline/score_ci_low", "headline/score_baseline", "headline/score_control", "summary/top_only.p90"} <= set(run.data.metrics)
+    assert {name: run.data.metrics[name] for name in score} == score and set(run.data.metrics) >= {"score_low", "baseline", "control"}
+    assert {"summary/score_median", "summary/less_control_low"} <= set(run.data.metrics)
+    assert len(run.data.metrics) <= 40 and len(run.data.params) <= 40
     assert {"histogram/score", "quantile/control", "layer/mean", "layer/baseline"} <= set(run.data.metrics)
     assert list(table.columns)[:5] == ["neuron", "explanation", "score", "random_only", "layer"] and len(table) == 24
     assert {"figures/distribution.png", "figures/by_layer.png", "figures/examples.png", "prompts/vocabulary.list.txt"} <= files
-    assert {"report.html", "result/scores.parquet", "result/explanations.parquet", "metrics/score.json"} <= files
+    assert {
+        "report.html",
+        "result/scores.parquet",
+        "result/explanations.parquet",
+        "result/dvc.lock",
+        "metrics/score.json",
+        "metrics/details.json",
+    } <= files
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest + ".dir" == lock.outs["data/recordings"]
     assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "vocabulary.list"
@@ -212,7 +220,7 @@ def test_a_run_is_named_by_what_was_changed() -> None:
     assert base.changes(base) == () and chosen.changes(base) == ("explain.method=next",)
     assert other.changes(base) == ("explain.seed=1", "explain.list=[2]", "prompts.explain.pairs")
     origin = Origin(experiment="japan-colt", changes=(*other.changes(base), "explain.temperature=1"))
-    assert run_name(Result(other, Path(), Paths(), origin)) == "japan-colt: explain.seed=1, explain.list=[2], prompts.explain.pairs, 1 more"
+    assert run_name(Result(other, Path(), Paths(), origin)) == "seed=1, list=[2], prompts.explain.pairs, 1 more (japan-colt)"
 
 
 def test_long_values_keep_their_length_and_sum_and_prompts_stay_out_of_the_params() -> None:
@@ -229,9 +237,10 @@ def test_a_dirty_workspace_is_tagged_and_outputs_do_not_count(done: Toy) -> None
 
 
 def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None:
-    (toy.folder / "metrics" / "score.json").write_text('{"a": {"b": null, "c": 1}, "d": "no number", "e": true}', encoding="utf-8")
+    text = '{"top_and_random": {"mean": null, "median": 1}, "scored": "no number", "control": {"mean": true}}'
+    (toy.folder / "metrics" / "details.json").write_text(text, encoding="utf-8")
     result = result_of(toy)
-    assert scalars(result) == {"summary/a.c": 1.0} and run_tags(result)["metrics.undefined"] == "a.b"
+    assert scalars(result) == {"summary/score_median": 1.0} and run_tags(result)["metrics.undefined"] == "top_and_random.mean"
 
 
 def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,9 +271,11 @@ def test_what_a_paid_model_cost_is_told_once(done: Toy, store: Store, tmp_path: 
     first, second = (track(changed(lock, seed=seed), Paths(), store) for seed in (1, 2))
     with opened(store) as (client, _):
         told, silent = (client.get_run(run).data.metrics for run in (first, second))
-    assert told["usage/refine.cost_usd"] == 0.5
-    assert (told["usage/explain.cost_usd"], told["usage/explain.paid.prompt"], told["usage/explain.cached"]) == (0.02, 900, 4)
-    assert not any(name.startswith("usage/") for name in silent) and not any(name.startswith("usage/simulate") for name in told)
+        reports = [file.path for file in client.list_artifacts(first, "usage")]
+    assert {name: value for name, value in told.items() if name.startswith("usage/")} == {
+        "usage/requests": 40, "usage/cached": 4, "usage/tokens": 980, "usage/cost_usd": 0.52,
+    }  # fmt: skip
+    assert reports == ["usage/explain.json", "usage/refine.json"] and not any(name.startswith("usage/") for name in silent)
 
 
 def break_store(store: Store, how: str) -> None:

@@ -25,7 +25,7 @@ def export(
     surplus: Annotated[bool, typer.Option("--surplus", help="Also the excerpts beyond those dealt to splits.")] = False,
     shard: Annotated[int, typer.Option(help="Rows of excerpts per Parquet file, at least.", min=1)] = 50_000,
     data: Annotated[Path, typer.Option(help="Folder that holds what the stages wrote.")] = Path("data"),
-    metrics: Annotated[Path, typer.Option(help="What score wrote for committing; goes into the card.")] = Path("metrics/score.json"),
+    metrics: Annotated[Path, typer.Option(help="What score wrote for committing; goes into the card.")] = Path("metrics/details.json"),
 ) -> None:
     """Write neurons, explanations, scores and excerpts, neuron by neuron."""
     from neurogloss.artifacts.results import read_results

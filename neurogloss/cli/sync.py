@@ -10,11 +10,12 @@ def sync() -> None:
     """
     from neurogloss.comparison.result import Paths
     from neurogloss.comparison.revisions import History
+    from neurogloss.config.params import load_params
     from neurogloss.tracking.store import locate_store
     from neurogloss.tracking.syncing import sync as run_sync
 
     store = locate_store()
-    done = run_sync(store, History(store.root), Paths())
+    done = run_sync(store, History(store.root), Paths(), load_params(store.root / "params.yaml").track)
     typer.echo(f"{done.results} results, {done.made} runs made, {done.results - done.made} were there: {store.shown}")
     if done.unfinished:
         typer.echo(f"{done.unfinished} commits left out: their dvc.lock is of a pipeline that had not finished")

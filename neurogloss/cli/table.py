@@ -9,7 +9,7 @@ import typer
 def table(
     rows: Annotated[int, typer.Option(help="How many of the best and of the worst explained neurons.", min=1)] = 8,
     data: Annotated[Path, typer.Option(help="Folder that holds what the stages wrote.")] = Path("data"),
-    metrics: Annotated[Path, typer.Option(help="What score wrote for committing.")] = Path("metrics/score.json"),
+    metrics: Annotated[Path, typer.Option(help="What score wrote for committing.")] = Path("metrics/details.json"),
     lock: Annotated[Path, typer.Option(help="What DVC wrote: how the result was made.")] = Path("dvc.lock"),
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:

@@ -24,7 +24,7 @@ class Variant:
     name: str
     key: str
     recordings: str
-    """MD5 of the recordings: only results on the same ones can be compared."""
+    """Start of the MD5 of the recordings: only results on the same ones can be compared."""
     scores: pa.Table
     texts: dict[tuple[int, int], str | None]
     """(layer, neuron) -> explanation."""
@@ -100,8 +100,8 @@ def check(variants: list[Variant], score: str) -> None:
             raise UserError(f"{first.name} explains {first.kind}, {other.name} {other.kind}; compare results of one kind of unit")
         if not first.recordings or other.recordings != first.recordings:
             raise UserError(
-                f"{first.name} and {other.name} are of different recordings ({first.recordings[:8] or 'unknown'} and "
-                f"{other.recordings[:8] or 'unknown'}): subject, corpus or record differ; only explain and simulate may"
+                f"{first.name} and {other.name} are of different recordings ({first.recordings or 'unknown'} and "
+                f"{other.recordings or 'unknown'}): subject, corpus or record differ; only explain and simulate may"
             )
 
 

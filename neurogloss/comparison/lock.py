@@ -14,6 +14,8 @@ from neurogloss.errors import UserError
 
 WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
 """Params of models and stages that change no number."""
+RECORDINGS = "data/recordings"
+"""What record writes."""
 TRACK = "track"
 """The stage that mirrors the others into MLflow; not part of the result."""
 
@@ -49,6 +51,11 @@ class Lock:
     def outs(self) -> dict[str, str]:
         """MD5 of every output."""
         return {path: md5 for stage in self.stages.values() for path, md5 in stage.outs.items()}
+
+    @property
+    def recordings(self) -> str:
+        """The start of the MD5 of the recordings: only results of the same can be compared. Empty where there are none."""
+        return self.outs.get(RECORDINGS, "")[:8]
 
     @property
     def code(self) -> str:

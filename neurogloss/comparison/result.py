@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurogloss.comparison.lock import Lock, parse_lock
+from neurogloss.comparison.lock import RECORDINGS, Lock, parse_lock
 from neurogloss.errors import UserError
 
 
@@ -16,7 +16,7 @@ from neurogloss.errors import UserError
 class Paths:
     """Where the files of a result are, relative to its folder; the defaults are those of dvc.yaml."""
 
-    recordings: str = "data/recordings"
+    recordings: str = RECORDINGS
     explanations: str = "data/explanations.parquet"
     simulations: str = "data/simulations"
     scores: str = "data/scores.parquet"
@@ -64,10 +64,11 @@ class Result:
         """Outputs that are not available."""
         return sorted(path for path in self.lock.outs if not self.path(path).exists())
 
-    def metrics_json(self) -> dict[str, Any]:
-        """metrics/score.json; empty where it is missing."""
-        path = self.path(self.paths.metrics) / "score.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    def details(self) -> dict[str, Any]:
+        """The whole summary: metrics/details.json, in results of before November 2026 metrics/score.json; empty where it is missing."""
+        paths = [self.path(self.paths.metrics) / name for name in ("details.json", "score.json")]
+        path = next((path for path in paths if path.exists()), None)
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path else {}
 
     def metrics_csv(self, name: str) -> list[dict[str, str]]:
         """Rows of a plot file; empty where it is missing."""

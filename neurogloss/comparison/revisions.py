@@ -117,9 +117,9 @@ class History:
                 target.symlink_to(here.resolve())
             elif commit and (content := self.text(commit, path)) is not None:
                 target.write_bytes(content)
-        params = self.text(commit, "params.yaml") if commit else None
-        if params is not None:
-            (folder / "params.yaml").write_bytes(params)
+        for name in ("params.yaml", "dvc.lock") if commit else ():
+            if (content := self.text(str(commit), name)) is not None:
+                (folder / name).write_bytes(content)
 
     def lay_out_folder(self, md5: str, target: Path) -> None:
         """Link the files of a folder; none where one is missing."""

@@ -25,6 +25,8 @@ from neurogloss.config.score import ScoreParams
 from neurogloss.config.section import Section
 from neurogloss.config.simulate import SimulateParams
 from neurogloss.config.subject import SubjectParams
+from neurogloss.config.track import DEFAULT as TRACK
+from neurogloss.config.track import TrackParams
 from neurogloss.config.vocabulary import VocabularyParams
 from neurogloss.config.watch import WatchParams
 from neurogloss.errors import UserError
@@ -48,6 +50,7 @@ class Params(Section):
     prompts: Prompts
     endpoints: dict[str, EndpointParams] = Field(default_factory=dict)
     limits: LimitParams = LimitParams()
+    track: TrackParams = TRACK
 
     def model(self, name: str, asked_by: str) -> ModelParams:
         """The model of this name; UserError names the key that asked for it."""

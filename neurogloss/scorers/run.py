@@ -23,8 +23,8 @@ from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.scorers.asked import ask_scorers, asked_columns, check_ratings, first_lenders
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
-from neurogloss.scorers.summary import borrowed_counts, rounded, summary
-from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv
+from neurogloss.scorers.summary import borrowed_counts, headline, rounded, summary
+from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv, write_headline
 from neurogloss.scorers.token_table import token_table_levels
 
 logger = logging.getLogger(__name__)
@@ -98,12 +98,13 @@ def same_document_share(recordings: Recordings) -> float | None:
 def write_metrics(
     folder: Path, scores: pa.Table, recordings: Recordings, explanations: Explanations, simulations: Simulations, params: ScoreParams
 ) -> None:
-    """Write the numbers and curves to commit: score.json, histogram.csv, by_layer.csv, quantiles.csv, examples.csv."""
+    """Write the numbers and curves to commit: the headline, details.json, histogram.csv, by_layer.csv, quantiles.csv, examples.csv."""
     about = summary(scores, len(recordings.slots.where(Split.SCORE)))
     about["excerpts"]["same_document_share"] = same_document_share(recordings)
     about["borrowed"] = borrowed_counts(simulations)
     about["written_levels"] = {"neurons": simulations.written, "borrowed_sentences": simulations.borrowed.written}
-    write_json(folder / "score.json", about)
+    write_headline(folder / "score.json", headline(about))
+    write_json(folder / "details.json", about)
     write_csv(folder / "histogram.csv", histogram(scores, params.bins))
     write_csv(folder / "by_layer.csv", by_layer(scores))
     write_csv(folder / "quantiles.csv", quantile_table(scores))

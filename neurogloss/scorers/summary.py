@@ -13,6 +13,18 @@ from neurogloss.scorers.intervals import mean_interval, units_needed
 
 DIGITS = 6
 """Decimals of every number in metrics/."""
+HEADLINE = {
+    "score": "top_and_random.mean",
+    "score_low": "top_and_random.ci_low",
+    "score_high": "top_and_random.ci_high",
+    "random_only": "random_only.mean",
+    "baseline": "baseline.token_table.mean",
+    "control": "control.mean",
+    "scored": "scored",
+    "detection": "detection.balanced_accuracy.mean",
+    "fuzzing": "fuzzing.balanced_accuracy.mean",
+}
+"""Name in metrics/score.json -> place in the summary; the last two only where they were asked."""
 MEASURES = ("top_and_random", "random_only", "top_only", "control", "margin", "sensitivity", "variance_explained")
 THRESHOLDS = (0.5, 0.7, 0.8)
 PERCENTILES = (10, 25, 75, 90)
@@ -46,6 +58,22 @@ def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
         "baseline": {"token_table": described(numbers(scores, "token_table"), units_needed("token_table"))},
         **{scorer: classified(scores, scorer) for scorer in CLASSIFIERS if scores[f"{scorer}_status"].null_count < len(scores)},
     }
+
+
+def headline(details: dict[str, Any]) -> dict[str, float | int | None]:
+    """The foremost numbers of a summary, in the order in which DVC and MLflow show them.
+
+    >>> headline({"top_and_random": {"mean": 0.2, "ci_low": None}, "scored": 3})
+    {'score': 0.2, 'score_low': None, 'scored': 3}
+    """
+    found: dict[str, float | int | None] = {}
+    for name, place in HEADLINE.items():
+        value: Any = details
+        for key in place.split("."):
+            value = value.get(key, ...) if isinstance(value, dict) else ...
+        if value is not ...:
+            found[name] = value
+    return found
 
 
 def classified(scores: pa.Table, scorer: str) -> dict[str, Any]:

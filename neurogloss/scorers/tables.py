@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,6 +87,12 @@ def present(scores: pa.Table, column: str) -> np.ndarray:
     """The numbers of a column, without those that are missing."""
     values = numbers(scores, column)
     return np.asarray(values[~np.isnan(values)])
+
+
+def write_headline(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON in the order given, which is that of DVC's columns."""
+    with written(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ()) -> None:

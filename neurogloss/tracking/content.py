@@ -14,7 +14,8 @@ from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.units import unit_name
 from neurogloss.comparison.lock import Lock, flat
 from neurogloss.comparison.result import Result
-from neurogloss.tracking.tags import EXPERIMENT, LOCK_KEY, MISSING
+from neurogloss.scorers.summary import headline
+from neurogloss.tracking.tags import CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS
 
 VALUE_LIMIT = 5000
 """Characters; MLflow silently truncates a param's value at 6,000 and a tag's at 8,000."""
@@ -26,21 +27,32 @@ TABLE_ROWS = 300
 """MLflow's comparison view shows no more."""
 PLOTS = {"histogram": "histogram.csv", "quantile": "quantiles.csv", "layer": "by_layer.csv"}
 """Prefix of the step metric -> plot file; its first column is the step."""
-HEADLINE = {
-    "score": "top_and_random.mean",
-    "score_baseline": "baseline.token_table.mean",
-    "score_ci_high": "top_and_random.ci_high",
-    "score_ci_low": "top_and_random.ci_low",
-    "score_control": "control.mean",
-    "score_less_control": "margin.mean",
+SUMMARY = {
     "score_median": "top_and_random.median",
-    "score_random_only": "random_only.mean",
-    "scored": "scored",
+    "top_only": "top_only.mean",
+    "less_control": "margin.mean",
+    "less_control_low": "margin.ci_low",
+    "less_control_high": "margin.ci_high",
+    "sensitivity": "sensitivity.mean",
+    "variance_explained": "variance_explained.mean",
     "share_at_least_0.5": "share_at_least.0.5",
+    "same_document_share": "excerpts.same_document_share",
+    "neurons": "neurons",
+    "failed": "failed",
+    "constant_simulation": "zero_by_cause.constant_simulation",
+    "no_explanation": "zero_by_cause.no_explanation",
 }
-"""Name under `headline/` -> place in metrics/score.json. The chart view orders sections and charts by name: this comes before histogram."""
-COUNTS = ("neurons", "scored")
-"""Ends of the names of columns that are counts; beside shares and means their curves would only flatten the others."""
+"""Name under `summary/` -> place in metrics/details.json. The headline has no prefix; the rest is in the file, which is in the run."""
+SHOWN_PARAMS = 36
+"""At most so many params a run, those that were changed first; with the versions of prompts 40. All are in result/params.yaml."""
+UNSHOWN = re.compile(r"(models\.|prompts\.|watch\.)|.*\.sha256$")
+"""Params left out unless they were changed: what is said by a model's name, and digests."""
+RECORDED = ("corpus.", "record.", "subject.", "watch.")
+"""Sections of what is recorded: equal in all runs that can be compared."""
+SHORT = ("explain.", "vocabulary.")
+"""Sections that a run's name leaves out: what is tried most."""
+LEFT_OUT = ("neurons", "scored", "ci_low", "ci_high")
+"""Ends of the names of columns without a curve: counts would flatten the others, and the chart view draws no band."""
 
 
 class Readable(yaml.SafeDumper):
@@ -97,6 +109,15 @@ def run_params(lock: Lock) -> dict[str, str]:
     return found
 
 
+def shown_params(result: Result) -> dict[str, str]:
+    """The params that a run shows: what was changed, then the others, what is recorded last."""
+    found = run_params(result.lock)
+    changed = {clean_key(change.partition("=")[0]) for change in result.origin.changes}
+    shown = [name for name in found if name in changed or not UNSHOWN.match(name)]
+    shown.sort(key=lambda name: (name not in changed, name.startswith(RECORDED)))
+    return {name: found[name] for name in shown[:SHOWN_PARAMS]}
+
+
 def prompts(lock: Lock) -> list[Prompt]:
     """The prompt texts the stages declare, sorted by name; a prompt of several parts is their YAML. A method without a text has none."""
     found = {}
@@ -109,10 +130,13 @@ def prompts(lock: Lock) -> list[Prompt]:
 
 
 def run_tags(result: Result) -> dict[str, str]:
-    """Where the result comes from, and the MD5 of each output."""
+    """Where the result comes from. The MD5 of each output is in result/dvc.lock."""
     origin = result.origin
     tags = {
         LOCK_KEY: result.lock.key,
+        FORMAT: CURRENT,
+        RECORDINGS: result.lock.recordings,
+        "changes": truncated(", ".join(origin.changes)),
         "dvc.code": result.lock.code,
         EXPERIMENT: origin.experiment,
         "dvc.baseline_rev": origin.baseline,
@@ -123,50 +147,58 @@ def run_tags(result: Result) -> dict[str, str]:
         "mlflow.source.name": "dvc.yaml",
         "mlflow.source.type": "PROJECT",
         MISSING: truncated(", ".join(result.missing)),
-        "metrics.undefined": truncated(", ".join(name for name, value in flat(result.metrics_json()).items() if value is None)),
+        "metrics.undefined": truncated(", ".join(name for name, value in flat(result.details()).items() if value is None)),
+        "mlflow.note.content": description(result),
     }
-    tags.update({clean_key(f"dvc.md5.{path}"): md5 for path, md5 in result.lock.outs.items()})
     return {key: value for key, value in tags.items() if value}
 
 
 def run_name(result: Result) -> str:
-    """The experiment's name, else the methods, and the params that were changed."""
+    """What was changed, then the experiment's name; without changes the methods and the start of the key."""
     origin = result.origin
-    name = origin.experiment
+    shown = [shortened(change) for change in origin.changes[:SHOWN_CHANGES]]
+    more = len(origin.changes) - SHOWN_CHANGES
+    name = ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])
     if not name:
         params = run_params(result.lock)
         name = f"{params.get('explain.method', 'explain')}, {params.get('simulate.method', 'simulate')} {result.lock.key[:7]}"
-    more = len(origin.changes) - SHOWN_CHANGES
-    changes = [*origin.changes[:SHOWN_CHANGES], *([f"{more} more"] if more > 0 else [])]
-    text = name + (f": {', '.join(changes)}" if changes else "")
+    text = f"{name} ({origin.experiment})" if origin.experiment else name
     return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
+
+
+def shortened(change: str) -> str:
+    """A changed param as a run's name has it.
+
+    >>> shortened("explain.method=token_list"), shortened("simulate.method=reader"), shortened("prompts.explain.pairs")
+    ('method=token_list', 'simulate.method=reader', 'prompts.explain.pairs')
+    """
+    return next((change.removeprefix(section) for section in SHORT if change.startswith(section)), change)
 
 
 def description(result: Result) -> str:
     """The first thing on the run's page: the score with its interval, the baseline and the control."""
-    metrics = flat(result.metrics_json())
+    details = result.details()
+    metrics = headline(details)
 
     def number(name: str) -> str:
         value = metrics.get(name)
-        return f"{value:.3f}" if isinstance(value, int | float) else "undefined"
+        return "undefined" if value is None else f"{value:.3f}"
 
-    low, high = number("top_and_random.ci_low"), number("top_and_random.ci_high")
-    interval = "" if "undefined" in (low, high) else f" [{low}, {high}]"
+    interval = "" if "undefined" in (number("score_low"), number("score_high")) else f" ({number('score_low')} to {number('score_high')})"
     caution = f"\n\nCaution: {result.lock.caution}." if result.lock.caution else ""
     return (
-        f"**Score {number('top_and_random.mean')}**{interval} on top and random excerpts, "
-        f"{number('random_only.mean')} on random ones only, baseline (token table) {number('baseline.token_table.mean')}, "
-        f"control (other neurons' sentences) {number('control.mean')}; "
-        f"{metrics.get('scored', 0)} of {metrics.get('neurons', 0)} neurons scored.{caution}"
+        f"**Score {number('score')}**{interval} on top and random excerpts, {number('random_only')} on random ones only, "
+        f"baseline (token table) {number('baseline')}, control (other neurons' sentences) {number('control')}; "
+        f"{metrics.get('scored', 0)} of {details.get('neurons', 0)} neurons scored.{caution}"
     )
 
 
 def scalars(result: Result) -> dict[str, float]:
-    """The numbers of metrics/score.json that are defined: each as `summary/` and its place there, the foremost as `headline/`."""
-    numbers = {name: finite(value) for name, value in flat(result.metrics_json()).items()}
-    found = {f"headline/{name}": numbers.get(place) for name, place in HEADLINE.items()}
-    found |= {f"summary/{name}": number for name, number in numbers.items()}
-    return {clean_key(name): number for name, number in found.items() if number is not None}
+    """The numbers that are defined: the headline as in metrics/score.json, others as `summary/`."""
+    details = result.details()
+    places = flat(details)
+    found = headline(details) | {f"summary/{name}": places.get(place) for name, place in SUMMARY.items()}
+    return {name: number for name, value in found.items() if (number := finite(value)) is not None}
 
 
 def steps(result: Result) -> Iterator[Step]:
@@ -178,7 +210,7 @@ def steps(result: Result) -> Iterator[Step]:
             step = int(first) if first is not None and prefix != "histogram" else index
             for column in columns[1:]:
                 value = finite(row[column])
-                if value is not None and not column.endswith(COUNTS):
+                if value is not None and not column.endswith(LEFT_OUT):
                     yield Step(clean_key(f"{prefix}/{column}"), value, step)
 
 

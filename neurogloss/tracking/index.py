@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from neurogloss.artifacts.files import write_json
 from neurogloss.comparison.result import Paths
 from neurogloss.errors import UserError
-from neurogloss.tracking.tags import COMPLETE, EXPERIMENT, LOCK_KEY, MISSING
+from neurogloss.tracking.tags import COMPLETE, CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS, REFERENCE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-SCHEMA, VERSION = "neurogloss.runs", 1
+SCHEMA, VERSION = "neurogloss.runs", 2
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,11 @@ class RunState:
     key: str
     complete: bool
     missing: bool
+    """Whether it lacks files, or is of an older format: it is made again where that can be mended."""
     recordings: str
-    """MD5; empty where it is unknown."""
+    """Start of the MD5; empty where it is unknown."""
+    reference: str
+    """Start of the key of the result that it carries its difference from; empty for none."""
     artifacts: str
     """URI of its files."""
 
@@ -46,8 +49,9 @@ def run_state(run: "Run") -> RunState:
         tags.get(EXPERIMENT, ""),
         tags.get(LOCK_KEY, ""),
         tags.get(COMPLETE) == "true",
-        bool(tags.get(MISSING)),
-        tags.get(f"dvc.md5.{Paths().recordings}", ""),
+        bool(tags.get(MISSING)) or tags.get(FORMAT) != CURRENT,
+        (tags.get(RECORDINGS) or tags.get(f"dvc.md5.{Paths().recordings}", ""))[:8],
+        tags.get(REFERENCE, ""),
         str(run.info.artifact_uri),
     )
 

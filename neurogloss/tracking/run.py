@@ -2,19 +2,29 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurogloss.comparison.lock import Lock
 from neurogloss.comparison.result import Paths, Result, workspace_origin
-from neurogloss.tracking.store import Store, indexed_runs, opened
+from neurogloss.config.track import DEFAULT, TrackParams
+from neurogloss.tracking.index import run_state
+from neurogloss.tracking.reference import Reference, find_references, follow, stale
+from neurogloss.tracking.store import Store, indexed_runs, keyed_runs, opened
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 logger = logging.getLogger(__name__)
 
 
-def track(lock: Lock, paths: Paths, store: Store) -> str:
-    """The id of the result's run; MLflow is imported only where the run has to be created."""
-    known = indexed_runs(store)
+def track(lock: Lock, paths: Paths, store: Store, params: TrackParams = DEFAULT) -> str:
+    """The id of the result's run; MLflow is imported only where the run has to be created, or the reference has moved."""
+    known, references = indexed_runs(store), find_references(store, params.reference)
+    behind = [(run, reference) for reference in references for run in stale(known or [], reference)]
+    # The reference's own difference, which is 0, can wait for the next run.
+    current = all(run.complete for run in known or ()) and all(run.key == reference.lock.key for run, reference in behind)
     for run in known or ():
-        if run.key == lock.key and run.complete and not run.missing and all(other.complete for other in known or ()):
+        if run.key == lock.key and run.complete and not run.missing and current:
             logger.info("already tracked: run %s", run.run_id)
             return run.run_id
     from neurogloss.tracking.writing import ensure_run
@@ -22,5 +32,16 @@ def track(lock: Lock, paths: Paths, store: Store) -> str:
     result = Result(lock, Path.cwd(), paths, workspace_origin(store.root, lock, Path.cwd()))
     with opened(store) as (client, experiment):
         run_id, made = ensure_run(client, experiment, result, alone=store.database is not None)
+        update_differences(client, experiment, store, references, None if store.database else run_id)
     logger.info("%s: run %s of experiment %s in %s", "tracked" if made else "already tracked", run_id, store.experiment, store.shown)
     return run_id
+
+
+def update_differences(client: "MlflowClient", experiment: str, store: Store, references: list[Reference], only: str | None = None) -> int:
+    """Let the runs (or `only` one, on a server that others share) follow the references; how many did."""
+    runs = [run_state(run) for run in keyed_runs(client, experiment)] if references else []
+    done = 0
+    for reference in references:
+        if behind := [run for run in stale(runs, reference) if only in (None, run.run_id)]:
+            done += follow(client, store, reference, behind, runs)
+    return done

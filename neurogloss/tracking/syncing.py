@@ -11,10 +11,13 @@ from tqdm import tqdm
 from neurogloss.comparison.lock import Lock, parse_lock, read_lock
 from neurogloss.comparison.result import Origin, Paths, Result, changes_since, workspace_origin
 from neurogloss.comparison.revisions import History, Revision
+from neurogloss.config.track import DEFAULT, TrackParams
 from neurogloss.errors import UserError
 from neurogloss.tracking.content import truncated
+from neurogloss.tracking.reference import find_references
+from neurogloss.tracking.run import update_differences
 from neurogloss.tracking.store import Store, keyed_runs, opened
-from neurogloss.tracking.tags import COMPLETE, LOCK_KEY, MISSING
+from neurogloss.tracking.tags import COMPLETE, CURRENT, FORMAT, LOCK_KEY, MISSING
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -53,22 +56,23 @@ class Synced:
     """Runs created without files that are neither in the cache nor in git."""
 
 
-def sync(store: Store, history: History, paths: Paths) -> Synced:
+def sync(store: Store, history: History, paths: Paths, params: TrackParams = DEFAULT) -> Synced:
     """Create a run for every distinct result of all commits and experiments that has none."""
     found, unfinished = distinct(history, paths)
     runs = existing(store)
     made = without_data = 0
     for result in tqdm(found, desc="sync", unit="result", disable=None):
         run = runs.get(result.lock.key)
-        if run and not run.data.tags.get(MISSING):
+        if run and not run.data.tags.get(MISSING) and run.data.tags.get(FORMAT) == CURRENT:
             add_tags(store, run, result)
             continue
         with tempfile.TemporaryDirectory() as name:
             new, missing = make(store, history, result, paths, Path(name))
         made += new
         without_data += bool(new and missing)
-    with opened(store):
-        pass  # Brings the list of runs up to date.
+    references = find_references(store, params.reference)
+    with opened(store) as (client, experiment):  # Brings the list of runs up to date, too.
+        update_differences(client, experiment, store, references)
     return Synced(len(found), made, unfinished, without_data)
 
 

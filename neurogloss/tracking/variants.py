@@ -47,7 +47,7 @@ def from_lock(name: str, lock: Lock, commit: str | None, store: Store, paths: Pa
         if not all(file.exists() for file in files):
             fetch = f"`git checkout {commit[:10]}` and `dvc fetch`, or `dvc exp pull REMOTE {name}`" if commit else "`dvc repro`"
             raise UserError(f"scores and explanations of {name} are not in DVC's cache; fetch them: {fetch}")
-        return read_variant(name, lock.key, lock.outs.get(paths.recordings, ""), *files)
+        return read_variant(name, lock.key, lock.recordings, *files)
 
 
 def from_run(name: str, run: RunState, paths: Paths) -> Variant:

@@ -8,13 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurogloss.comparison.lock import flat
 from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
-from neurogloss.tracking.content import Prompt, description, finite, neuron_table, prompts, run_name, run_params, run_tags, scalars, steps
+from neurogloss.tracking.content import Prompt, neuron_table, prompts, run_name, run_tags, scalars, shown_params, steps
 from neurogloss.tracking.store import keyed_runs
-from neurogloss.tracking.tags import COMPLETE, LOCK_KEY, MISSING
+from neurogloss.tracking.tags import COMPLETE, CURRENT, FORMAT, LOCK_KEY, MISSING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,7 +43,8 @@ def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: b
         tags = run.data.tags
         whole = tags.get(COMPLETE) == "true"
         mine = tags[LOCK_KEY] == result.lock.key
-        better = mine and bool(tags.get(MISSING)) and len(result.missing) < len(tags[MISSING].split(", "))
+        lacks = len(tags[MISSING].split(", ")) if tags.get(MISSING) else 0
+        better = mine and (len(result.missing) < lacks or (tags.get(FORMAT) != CURRENT and len(result.missing) == lacks))
         if not whole or better or (mine and kept):
             client.delete_run(run.info.run_id)
         elif mine:
@@ -73,18 +73,17 @@ def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
 
 def log_values(client: "MlflowClient", run_id: str, result: Result, versions: list["PromptVersion | None"], start: int) -> None:
     """Params, metrics and curves in as few calls as the server's limits allow."""
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Metric, Param
 
-    params = run_params(result.lock)
+    params = shown_params(result)
     for prompt, version in zip(prompts(result.lock), versions, strict=True):
-        stage, _, name = prompt.name.partition(".")
+        stage = prompt.name.partition(".")[0]
         params[f"{stage}.prompt_version"] = str(version.version) if version is not None else "not registered"
-        params[f"prompts.{stage}.{name}.sha256"] = prompt.sha256
     batches: dict[str, list[Any]] = {
         "metrics": [Metric(name, value, start, 0) for name, value in scalars(result).items()]
         + [Metric(step.name, step.value, start, step.step) for step in steps(result)],
         "params": [Param(name, value) for name, value in sorted(params.items())],
-        "tags": [RunTag("mlflow.note.content", description(result))],
+        "tags": [],
     }
     while any(batches.values()):
         client.log_batch(run_id, **{kind: batches[kind][:most] for kind, most in BATCH.items()})
@@ -125,12 +124,14 @@ def log_recordings(client: "MlflowClient", run_id: str, result: Result) -> None:
 
 
 def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Result) -> None:
-    """Tokens and cost of the language models that were asked.
+    """Requests, tokens and cost of all language models that were asked; each stage's report whole as a file.
 
     A report goes to one run only: where DVC has restored a stage, the report on disk is that of an earlier result.
     """
     from mlflow.entities import Metric, RunTag
 
+    totals = dict.fromkeys(("requests", "cached", "tokens", "cost_usd"), 0.0)
+    tags = []
     for step, stage, section in USAGE:
         report = read_usage(step)
         if not report or report["model"] != result.lock.stages[stage].params.get(section, {}).get("model"):
@@ -138,10 +139,13 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
         tag, digest = f"usage.{step}.sha256", hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
         if client.search_runs([experiment], f"tags.`{tag}` = '{digest}'", max_results=1):
             continue
-        numbers = {name: finite(value) for name, value in flat(report).items() if name != "version"}
+        tags.append(RunTag(tag, digest))
+        found = report | {"tokens": report["paid"]["prompt"] + report["paid"]["completion"]}
+        totals = {name: value + found[name] for name, value in totals.items()}
+        client.log_dict(run_id, report, f"usage/{step}.json")
+    if tags:
         now = int(time.time() * 1000)
-        metrics = [Metric(f"usage/{step}.{name}", value, now, 0) for name, value in numbers.items() if value is not None]
-        client.log_batch(run_id, metrics=metrics, tags=[RunTag(tag, digest)])
+        client.log_batch(run_id, metrics=[Metric(f"usage/{name}", value, now, 0) for name, value in totals.items()], tags=tags)
 
 
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
@@ -157,8 +161,8 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
         write_viewer(result, folder / "report.html")
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
-        for source in (result.path(result.paths.scores), result.path(result.paths.explanations), result.path("params.yaml")):
-            if source.exists():
+        for path in (result.paths.scores, result.paths.explanations, "params.yaml", "dvc.lock"):
+            if (source := result.path(path)).exists():
                 put(folder / "result" / source.name, source.read_bytes())
         metrics = result.path(result.paths.metrics)
         for source in sorted(metrics.glob("*.*")) if metrics.is_dir() else []:

@@ -25,7 +25,7 @@ from neurogloss.exchange.selections import layer_counts, strong_but_unexplained,
 
 
 def exported(finished: Path, out: Path, *arguments: str) -> Result:
-    paths = ["--data", str(finished / "data"), "--metrics", str(finished / "metrics" / "score.json")]
+    paths = ["--data", str(finished / "data"), "--metrics", str(finished / "metrics" / "details.json")]
     return CliRunner().invoke(app, ["export", str(out), *paths, *arguments])
 
 
@@ -100,7 +100,7 @@ def test_surplus_excerpts_come_on_request(finished: Path, tmp_path: Path, result
 
 def test_the_card_says_what_it_holds_and_how_far_to_trust_it(parquet: Path, finished: Path) -> None:
     card = (parquet / "README.md").read_text(encoding="utf-8")
-    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
     for measure in (
         metrics["top_and_random"],
         metrics["random_only"],
@@ -115,7 +115,7 @@ def test_the_card_says_what_it_holds_and_how_far_to_trust_it(parquet: Path, fini
 
 
 def test_the_card_has_a_dash_where_a_mean_has_no_interval(finished: Path, results: Results) -> None:
-    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
     metrics["control"] |= {"ci_low": None, "ci_high": None}
     card = data_card(results.recordings, metrics)
     assert f"| control | {metrics['control']['mean']} | - |" in card and "None" not in card

@@ -13,7 +13,7 @@ from neurogloss.errors import UserError
 
 
 def printed(folder: Path, *arguments: str) -> Result:
-    paths = ["--data", str(folder / "data"), "--metrics", str(folder / "metrics" / "score.json")]
+    paths = ["--data", str(folder / "data"), "--metrics", str(folder / "metrics" / "details.json")]
     return CliRunner().invoke(app, ["table", *paths, *arguments], env={"NO_COLOR": "1", "TERM": "dumb"})
 
 
@@ -46,7 +46,7 @@ def test_no_neuron_is_shown_twice_when_there_are_few(finished: Path) -> None:
 
 
 def test_the_summary_is_that_of_the_metrics(finished: Path) -> None:
-    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
     text = printed(finished, "--width", "100").output
     assert "12 neurons, 11 scored, 1 not (silent_neuron 1)" in text
     for measure in (metrics["top_and_random"], metrics["random_only"], metrics["baseline"]["token_table"], metrics["control"]):
@@ -57,10 +57,10 @@ def test_a_scorer_is_shown_where_it_was_run(finished: Path, tmp_path: Path) -> N
     assert "detection" not in printed(finished, "--width", "80").output
     (tmp_path / "metrics").mkdir()
     (tmp_path / "data").symlink_to(finished / "data")
-    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
     found = {name: metrics["control"] | {"mean": mean, "ci_low": None} for name, mean in (("balanced_accuracy", 0.75), ("control", 0.49))}
     found = {"auc": metrics["control"] | {"mean": None}, "failed": 3} | found
-    (tmp_path / "metrics" / "score.json").write_text(json.dumps(metrics | {"detection": found}), encoding="utf-8")
+    (tmp_path / "metrics" / "details.json").write_text(json.dumps(metrics | {"detection": found}), encoding="utf-8")
     lines = [line.split() for line in printed(tmp_path, "--width", "80").output.splitlines()]
     at = next(place for place, line in enumerate(lines) if line[:1] == ["detection"])
     assert lines[at][1] == "0.750" and lines[at][-3:] == ["3", "neurons", "without"]
@@ -70,8 +70,8 @@ def test_a_scorer_is_shown_where_it_was_run(finished: Path, tmp_path: Path) -> N
 def test_metrics_of_another_result_are_refused(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "data").symlink_to(finished / "data")
-    metrics = json.loads((finished / "metrics" / "score.json").read_text(encoding="utf-8"))
-    (tmp_path / "metrics" / "score.json").write_text(json.dumps(metrics | {"neurons": 5}), encoding="utf-8")
+    metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
+    (tmp_path / "metrics" / "details.json").write_text(json.dumps(metrics | {"neurons": 5}), encoding="utf-8")
     error = printed(tmp_path).exception
     assert isinstance(error, UserError) and "is about 5 neurons" in str(error)
 
@@ -79,4 +79,4 @@ def test_metrics_of_another_result_are_refused(finished: Path, tmp_path: Path) -
 def test_missing_metrics_say_what_to_run(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "data", tmp_path / "data")
     error = printed(tmp_path).exception
-    assert isinstance(error, UserError) and "score.json is missing; run `dvc repro`" in str(error)
+    assert isinstance(error, UserError) and "details.json is missing; run `dvc repro`" in str(error)

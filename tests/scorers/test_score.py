@@ -302,7 +302,7 @@ def test_the_stage_writes_the_same_files_twice(recordings: Recordings, tmp_path:
     a, b = run_stage(tmp_path / "a", recordings), run_stage(tmp_path / "b", recordings)
     names = [
         "scores.parquet",
-        *(f"metrics/{name}" for name in ("score.json", "histogram.csv", "by_layer.csv", "quantiles.csv", "examples.csv")),
+        *(f"metrics/{name}" for name in ("score.json", "details.json", "histogram.csv", "by_layer.csv", "quantiles.csv", "examples.csv")),
     ]
     for name in names:
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
@@ -311,7 +311,7 @@ def test_the_stage_writes_the_same_files_twice(recordings: Recordings, tmp_path:
 
 
 def test_the_metrics_hold_every_promised_key(recordings: Recordings, tmp_path: Path) -> None:
-    metrics = json.loads((run_stage(tmp_path, recordings) / "metrics" / "score.json").read_text(encoding="utf-8"))
+    metrics = json.loads((run_stage(tmp_path, recordings) / "metrics" / "details.json").read_text(encoding="utf-8"))
     spread = {"mean", "median", "std", "ci_low", "ci_high", "p10", "p25", "p75", "p90"}
     for name in CORRELATIONS:
         assert spread <= metrics[name].keys()
