@@ -1,7 +1,7 @@
-"""refine: choose among candidates on the select split; a single one passes through.
+"""refine: choose among candidates on the select split, and revise what is chosen; a single one passes through without rounds.
 
-reads   recordings, candidates.parquet
-writes  explanations.parquet
+reads   recordings, candidates.parquet, with rounds the subject model
+writes  explanations.parquet, revisions.parquet, metrics/refine.json
 """
 
 from pathlib import Path
@@ -11,19 +11,27 @@ import typer
 
 from neurogloss.artifacts.candidates import read_candidates
 from neurogloss.artifacts.explanations import write_explanations
+from neurogloss.artifacts.files import write_json
 from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.artifacts.revisions import write_revisions
 from neurogloss.cli.stage import Out, ParamsFile, RecordingsFolder, command, watched_params
-from neurogloss.refining.refine import refine
+from neurogloss.refining.refine import refine_in_rounds
+from neurogloss.refining.summary import summary
 
 
 def main(
     recordings: RecordingsFolder,
     candidates: Annotated[Path, typer.Option(help="What explain wrote.")],
     out: Out,
+    revisions: Annotated[Path, typer.Option(help="What each round of revision asked and found.")],
+    metrics: Annotated[Path, typer.Option(help="Folder for the numbers to commit.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Choose one sentence for each neuron."""
-    write_explanations(out, refine(read_recordings(recordings), read_candidates(candidates), watched_params(params, "models")))
+    """Choose one sentence for each neuron, and revise it."""
+    found = refine_in_rounds(read_recordings(recordings), read_candidates(candidates), watched_params(params, "models"))
+    write_explanations(out, found.explanations)
+    write_revisions(revisions, found.revisions)
+    write_json(metrics / "refine.json", summary(found.revisions))
 
 
 if __name__ == "__main__":

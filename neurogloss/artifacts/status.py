@@ -35,7 +35,12 @@ ADVICE = {
     Status.TOO_LONG: "set models.*.context to what the model takes, and prompts are cut to fit; else choose a shorter prompt",
 }
 """What to do about the commonest cause."""
-LIMITS = {"explain": "explain.max_tokens", "simulate": "max_tokens of the prompt", "score": "max_tokens of the prompt"}
+LIMITS = {
+    "explain": "explain.max_tokens",
+    "refine": "refine.max_tokens and explain.max_tokens",
+    "simulate": "max_tokens of the prompt",
+    "score": "max_tokens of the prompt",
+}
 
 
 def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, allowed: float) -> str:

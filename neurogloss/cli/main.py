@@ -14,6 +14,7 @@ from neurogloss.cli.plan import plan
 from neurogloss.cli.plots import plots
 from neurogloss.cli.questions import questions
 from neurogloss.cli.report import report
+from neurogloss.cli.revisions import revisions
 from neurogloss.cli.show import show
 from neurogloss.cli.site import site
 from neurogloss.cli.stage import run
@@ -49,6 +50,7 @@ app.command()(view)
 app.command()(plan)
 app.command()(questions)
 app.command()(judge)
+app.command()(revisions)
 app.add_typer(cache, name="cache")
 app.command()(site)
 app.command()(report)

@@ -21,6 +21,7 @@ from neurogloss.config.limits import LimitParams
 from neurogloss.config.models import ModelEntry, ModelParams
 from neurogloss.config.prompts import Prompts
 from neurogloss.config.record import RecordParams
+from neurogloss.config.refine import RefineParams
 from neurogloss.config.score import ScoreParams
 from neurogloss.config.section import Section
 from neurogloss.config.simulate import SimulateParams
@@ -44,6 +45,7 @@ class Params(Section):
     record: RecordParams
     vocabulary: VocabularyParams
     explain: ExplainParams
+    refine: RefineParams
     simulate: SimulateParams
     score: ScoreParams
     models: dict[str, ModelEntry]

@@ -321,6 +321,45 @@ class ClassifyPrompt(Section):
     examples: list[ClassifyExample]
 
 
+class SentencesPrompt(Section):
+    """Asks for sentences in which a unit should fire if its explanation were right, and for near ones in which it should not.
+
+    Each stands on a line of the answer after YES: or NO:.
+    """
+
+    system: str
+    question: Annotated[str, template("explanation", "count")]
+
+
+class RevisePrompt(Section):
+    """Asks for a better explanation, given the old one and what the unit did."""
+
+    system: str
+    question: Annotated[str, template("explanation", "excerpts", "evidence")]
+    prefix: str = ""
+    """The words with which every answer begins; no part of the explanation."""
+    excerpt: Annotated[str, template("lines")]
+    mark: Annotated[str, template("token", optional=("level",))]
+    mark_from: Annotated[int, Field(ge=1, le=10)]
+    """The lowest level that is marked."""
+    expected: Annotated[str, template("lines")]
+    """A text in which the old explanation says that the unit fires."""
+    unexpected: Annotated[str, template("lines")]
+    """A text in which it says that the unit is silent."""
+
+    @property
+    def answers(self) -> int:
+        """Explanations asked for in one answer."""
+        return 1
+
+
+class RefinePrompts(Section):
+    """What refine asks."""
+
+    sentences: SentencesPrompt
+    revise: RevisePrompt
+
+
 class Prompts(Section):
     """Every way to explain and to simulate by its name, with the texts that models read."""
 
@@ -334,6 +373,8 @@ class Prompts(Section):
     """`vocabulary.prompt` chooses."""
     score: dict[str, ClassifyPrompt] = Field(default_factory=dict)
     """`score.scorers` chooses, none by default."""
+    refine: RefinePrompts
+    """Read where `refine.rounds` is above 0."""
 
 
 Count = Callable[[str], int]

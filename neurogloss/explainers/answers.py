@@ -4,7 +4,7 @@ import re
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.status import Status
-from neurogloss.config.prompts import AnyExplainPrompt
+from neurogloss.config.prompts import AnyExplainPrompt, RevisePrompt
 from neurogloss.errors import ProviderError
 from neurogloss.llm.refusals import refused
 from neurogloss.llm.request import Reply
@@ -20,7 +20,7 @@ MOST_CHARACTERS = 600
 """An explanation is a phrase or a sentence; more is something else."""
 
 
-def read_answer(reply: Reply | ProviderError, prompt: AnyExplainPrompt) -> list[Candidate]:
+def read_answer(reply: Reply | ProviderError, prompt: AnyExplainPrompt | RevisePrompt) -> list[Candidate]:
     """One candidate, or one for each point of a numbered list; at least one, be it a failure."""
     if isinstance(reply, ProviderError):
         return [Candidate(None, Status(reply.status))]
@@ -33,7 +33,7 @@ def read_answer(reply: Reply | ProviderError, prompt: AnyExplainPrompt) -> list[
     return [read_line(lines, prompt, cut_off)]
 
 
-def read_list(lines: list[str], prompt: AnyExplainPrompt, cut_off: bool) -> list[Candidate]:
+def read_list(lines: list[str], prompt: AnyExplainPrompt | RevisePrompt, cut_off: bool) -> list[Candidate]:
     """The points 1, 2, 3 and so on of a list, as many as were asked for; a last one that is cut off is left out."""
     points: list[str] = []
     for place, line in enumerate(lines):
@@ -45,7 +45,7 @@ def read_list(lines: list[str], prompt: AnyExplainPrompt, cut_off: bool) -> list
     return read or [Candidate(None, Status.CUT_OFF if cut_off else Status.UNPARSABLE)]
 
 
-def read_line(lines: list[str], prompt: AnyExplainPrompt, cut_off: bool) -> Candidate:
+def read_line(lines: list[str], prompt: AnyExplainPrompt | RevisePrompt, cut_off: bool) -> Candidate:
     """The first line that is more than a heading or a label; cut off within it, its whole sentences."""
     bare = ["" if line.startswith("#") else LABEL.sub("", line).strip() for line in lines]
     first = next((place for place, line in enumerate(bare) if line.strip("*#:- ")), None)
@@ -61,7 +61,7 @@ def read_line(lines: list[str], prompt: AnyExplainPrompt, cut_off: bool) -> Cand
     return phrase(text, prompt)
 
 
-def phrase(text: str, prompt: AnyExplainPrompt) -> Candidate:
+def phrase(text: str, prompt: AnyExplainPrompt | RevisePrompt) -> Candidate:
     """The explanation without prefix, quotation marks and full stop; UNPARSABLE where it repeats the prompt or says nothing."""
     if PROMPT_LINE.search(text) or len(text) > MOST_CHARACTERS or repeats(text, prompt):
         return Candidate(None, Status.UNPARSABLE)
@@ -80,7 +80,7 @@ def phrase(text: str, prompt: AnyExplainPrompt) -> Candidate:
     return Candidate(text, Status.OK)
 
 
-def repeats(text: str, prompt: AnyExplainPrompt) -> bool:
+def repeats(text: str, prompt: AnyExplainPrompt | RevisePrompt) -> bool:
     """Whether the model says the prompt once more instead of answering."""
     lines = [line.strip() for line in f"{prompt.system}\n{prompt.question}".splitlines()]
     said = [line for line in lines if any(c.isalpha() for c in PLACEHOLDER.sub("", line))]

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, MarkedPrompt, PairsPrompt, PiecesPrompt, fill
+from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, MarkedPrompt, PairsPrompt, PiecesPrompt, RevisePrompt, fill
 from neurogloss.llm.escape import shown
 
 
@@ -16,7 +16,7 @@ def pair_lines(pieces: list[bytes], levels: list[int]) -> str:
     return "\n".join(f"{shown(piece)}\t{level}" for piece, level in zip(pieces, levels, strict=True))
 
 
-def highlighted(found: Excerpt, prompt: MarkedPrompt) -> str:
+def highlighted(found: Excerpt, prompt: MarkedPrompt | RevisePrompt) -> str:
     """Running text with the firing tokens marked. Characters of the mark that the text itself holds get a backslash."""
     opening, _, rest = prompt.mark.partition("{token}")
     special = {*opening, *rest[:1]} - {"{", "}"}

@@ -8,25 +8,20 @@ sensitivity     mean correlation between levels for different sentences on the s
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from neurogloss.artifacts.recordings import NEURONS, Kind, Recordings, Slots, Split
-from neurogloss.artifacts.status import CODES, Status
-from neurogloss.config.models import ModelParams
+from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
 from neurogloss.errors import UserError
-from neurogloss.judging.units import JudgedUnit, by_length
+from neurogloss.judging.units import JudgedUnit
 from neurogloss.llm.client import OpenClient, open_client
-from neurogloss.llm.request import Client
 from neurogloss.measures.correlation import correlation, prediction_score
-from neurogloss.simulators.opening import open_simulator
+from neurogloss.simulators.passages import Pair, simulate_pairs
 
 BORROWED = 50
 """Units with a single explanation that are also simulated from another unit's."""
@@ -126,60 +121,10 @@ def simulated(
     units: Sequence[JudgedUnit], sentences: Sequence[Sentence], params: Params, opened: OpenClient
 ) -> tuple[list[list[np.ndarray]], list[list[Status]]]:
     """Levels (token) and status of each sentence on each of its unit's excerpts; NaN where the status is not ok."""
-    levels: list[list[np.ndarray]] = [[np.empty(0)] * len(units[sentence.unit].excerpts) for sentence in sentences]
-    statuses: list[list[Status]] = [[Status.OK] * len(units[sentence.unit].excerpts) for sentence in sentences]
-    of_unit: dict[int, list[int]] = {}
-    for place, sentence in enumerate(sentences):
-        of_unit.setdefault(sentence.unit, []).append(place)
-    with ExitStack() as stack:
-        once = opened_once(stack, opened)
-        for tokens, places in by_length(list(units)):
-            pairs = [(at, excerpt, row) for row, (unit, excerpt) in enumerate(places) for at in of_unit[unit]]
-            corpus = [units[unit].excerpts[excerpt].pieces for unit, excerpt in places]
-            recordings = as_recordings(corpus, tokens, [row for _, _, row in pairs])
-            texts = [sentences[at].text for at, _, _ in pairs]
-            with open_simulator(recordings, params, "judge", once) as simulate:
-                found = simulate(np.arange(len(pairs)), np.array([0]), texts)
-            for (at, excerpt, _), values, code in zip(pairs, found.levels[:, 0], found.status[:, 0], strict=True):
-                levels[at][excerpt] = np.asarray(values, np.float64)
-                statuses[at][excerpt] = CODES[code]
-    return levels, statuses
-
-
-def opened_once(stack: ExitStack, opened: OpenClient) -> OpenClient:
-    """Clients that stay open as long as the stack, so that a model is loaded once whatever the lengths of excerpts."""
-    clients: dict[str, Client] = {}
-
-    @contextmanager
-    def once(name: str, model: ModelParams, stage: str) -> Iterator[Client]:
-        if name not in clients:
-            clients[name] = stack.enter_context(opened(name, model, stage))
-        yield clients[name]
-
-    return once
-
-
-def as_recordings(corpus: list[tuple[bytes, ...]], tokens: int, rows: list[int]) -> Recordings:
-    """Recordings in which each pair of a sentence and an excerpt is a neuron with one excerpt; what simulators do not read is empty."""
-    vocabulary = sorted({piece for excerpt in corpus for piece in excerpt})
-    number = {piece: place for place, piece in enumerate(vocabulary)}
-    count, layers = len(rows), np.zeros(len(rows), np.int32)
-    return Recordings(
-        layers=layers,
-        indices=np.arange(count, dtype=np.int32),
-        statistics=NEURONS.empty_table(),
-        peaks=np.ones(count),
-        slots=Slots((Kind.TOP,), (Split.SCORE,)),
-        corpus=np.array([[number[piece] for piece in excerpt] for excerpt in corpus], np.int32).reshape(len(corpus), tokens),
-        documents=pa.table({"document": [""] * len(corpus), "start": [0] * len(corpus)}),
-        vocabulary=vocabulary,
-        excerpts=np.array(rows, np.int32).reshape(count, 1),
-        activations=np.zeros((0, 1, tokens), np.float16),
-        table_tokens=np.empty(0, np.int32),
-        table_counts=np.empty(0, np.int32),
-        token_means=np.empty((count, 0), np.float16),
-        about={},
-    )
+    pairs = [Pair(one.text, excerpt.pieces) for one in sentences for excerpt in units[one.unit].excerpts]
+    found = iter(simulate_pairs(pairs, params, "judge", opened))
+    each = [[next(found) for _ in units[one.unit].excerpts] for one in sentences]
+    return [[one.levels for one in row] for row in each], [[one.status for one in row] for row in each]
 
 
 def compared(unit: JudgedUnit, levels: list[list[np.ndarray]], statuses: list[list[Status]]) -> list[Judged]:

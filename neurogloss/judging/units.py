@@ -8,7 +8,6 @@ length. Other keys are ignored.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -116,12 +115,3 @@ def problem(found: Any) -> str:
     """Where and what, in a line."""
     place = ".".join(str(part) for part in found["loc"])
     return f"{place + ': ' if place else ''}{found['msg'][:1].lower()}{found['msg'][1:]}"
-
-
-def by_length(units: list[JudgedUnit]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """(tokens, positions as (unit, excerpt)) for each length of excerpts, the shortest first."""
-    places: dict[int, list[tuple[int, int]]] = {}
-    for number, unit in enumerate(units):
-        for place, excerpt in enumerate(unit.excerpts):
-            places.setdefault(len(excerpt.tokens), []).append((number, place))
-    yield from sorted(places.items())

@@ -17,6 +17,8 @@ from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, R
 from neurogloss.llm.tokens import TokenCounter, counter
 from neurogloss.llm.usage import BATCH_PRICE, worst_usd
 
+PROPOSING = "proposing sentences"
+"""Title of requests for sentences that put an explanation to the test."""
 RECENT = 500
 """Replies whose median time is the observed rate."""
 
@@ -48,13 +50,15 @@ class PlannedStep:
 class PlanningClient:
     """Answers from the cache, and otherwise with a placeholder or a failure. Never asks a model, an endpoint or a key."""
 
-    def __init__(self, plan: PlannedStep, params: ModelParams, cache: Cache, count: TokenCounter, answers: int) -> None:
+    def __init__(self, plan: PlannedStep, params: ModelParams, cache: Cache, count: TokenCounter, answers: int, sentences: int = 0) -> None:
         self.plan = plan
         self.params = params
         self.cache = cache
         self.count = count
         self.answers = answers
         """Lines of a placeholder; 0 fails instead."""
+        self.sentences = sentences
+        """Of either sort in a placeholder for proposed sentences."""
         self.seen: set[str] = set()
         self.sizes: dict[Message, int] = {}
         self.placeholders = 0
@@ -80,7 +84,7 @@ class PlanningClient:
             if key not in self.seen:
                 self.seen.add(key)
                 self.add(request, key in known)
-        return [known[key] if key in known else self.placeholder() for key in keys]
+        return [known[key] if key in known else self.placeholder(title) for key in keys]
 
     def add(self, request: Request, cached: bool) -> None:
         """Count one request."""
@@ -104,11 +108,19 @@ class PlanningClient:
         asked, answered = (sum(self.sizes[message] for message in head if message.role == role) for role in ("user", "assistant"))
         return -(-answered * self.count.count(last.content) // max(1, asked)) if answered else request.max_tokens
 
-    def placeholder(self) -> Answer:
+    def placeholder(self, title: str) -> Answer:
         """What stands for an answer that nobody gave yet."""
         if not self.answers:
             return failure(Status.UNANSWERED, "planned only")
         self.placeholders += 1
+        if title == PROPOSING:
+            return Reply(
+                "\n".join(
+                    f"{sort}: {stand_in(f'{self.placeholders} {number} {sort}')}"
+                    for sort in ("YES", "NO")
+                    for number in range(self.sentences)
+                )
+            )
         lines = [stand_in(f"{self.placeholders} {line}") for line in range(1, self.answers + 1)]
         return Reply(lines[0] if len(lines) == 1 else "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1)))
 
@@ -121,10 +133,12 @@ def stand_in(name: str) -> str:
 class Planner:
     """Opens planning clients, as `open_client` opens real ones."""
 
-    def __init__(self, cache: Cache, answers: int) -> None:
+    def __init__(self, cache: Cache, answers: int, sentences: int = 0) -> None:
         self.cache = cache
         self.answers = answers
         """Explanations in one answer of the explainer."""
+        self.sentences = sentences
+        """Of either sort in one answer that proposes sentences."""
         self.steps: list[PlannedStep] = []
 
     @contextmanager
@@ -133,7 +147,8 @@ class Planner:
         count = counter(model)
         plan = PlannedStep(stage, name, counted=count.described)
         self.steps.append(plan)
-        client = PlanningClient(plan, model, self.cache, count, self.answers if stage == "explain" else 0)
+        answers = {"explain": self.answers, "revise": 1}.get(stage, 0)
+        client = PlanningClient(plan, model, self.cache, count, answers, self.sentences)
         yield client
         self.finish(plan, model)
         if client.placeholders:

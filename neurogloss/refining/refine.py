@@ -1,72 +1,113 @@
-"""refine: among several candidates, the one that simulates best on the select split becomes the explanation."""
+"""refine: among several candidates, the one that simulates best on the select split becomes the explanation; it may then be revised."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.explanations import Explanation, Explanations, explanations
-from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.artifacts.revisions import Revision
 from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
+from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
-from neurogloss.measures.correlation import prediction_score
+from neurogloss.refining.choosing import choose, select_scores
 from neurogloss.simulators.opening import open_simulator
 from neurogloss.simulators.result import Simulate
 
+if TYPE_CHECKING:
+    from neurogloss.subject.sentences import Heard, ReadSentences, Sentence
+
+OpenReader = Callable[[Recordings], "ReadSentences"]
+
+
+class Refined(NamedTuple):
+    """What refine found."""
+
+    explanations: Explanations
+    revisions: list[Revision]
+
 
 def refine(recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client) -> Explanations:
-    """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from.
+    """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from: see `refine_in_rounds`."""
+    return refine_in_rounds(recordings, candidates, params, opened).explanations
 
-    A single candidate passes through: no simulator is opened. Raises UserError where recordings and candidates are of different neurons.
+
+def refine_in_rounds(
+    recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client, reader: OpenReader | None = None
+) -> Refined:
+    """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from, and what revision did.
+
+    Without rounds a single candidate passes through: no simulator is opened. `reader` opens the subject; by default the recordings' own.
+    Raises UserError where recordings and candidates are of different neurons.
     """
     if not (np.array_equal(recordings.layers, candidates.layers) and np.array_equal(recordings.indices, candidates.indices)):
         raise UserError("recordings and candidates are of different neurons; run `dvc repro`")
-    scores: list[list[float | None]] = [[None] * len(row) for row in candidates.rows]
-    if any(sum(one.status is Status.OK for one in row) > 1 for row in candidates.rows):
+    rows, revisions = [list(row) for row in candidates.rows], list[Revision]()
+    scores: list[list[float | None]] = [[None] * len(row) for row in rows]
+    revising = params.refine.rounds > 0
+    if revising or any(sum(one.status is Status.OK for one in row) > 1 for row in rows):
         with open_simulator(recordings, params, "refine", opened) as simulate:
-            scores = select_scores(recordings, candidates.rows, simulate)
-    rows = zip(recordings.layers.tolist(), recordings.indices.tolist(), candidates.rows, scores, strict=True)
-    return explanations([explanation(layer, index, row, found) for layer, index, row, found in rows])
+            scores = select_scores(recordings, range(len(rows)), rows, simulate)
+            if revising:
+                kept = {at: choose(row, scores[at]).kept for at, row in enumerate(rows)}
+                kept = {at: one for at, one in kept.items() if one.status is Status.OK and not recordings.silent[at]}
+                added, revisions = revised(recordings, kept, params, simulate, opened, reader or open_reader)
+                for at, several in added.items():
+                    rows[at] += several
+                    scores[at] += [one.select_score for one in several]
+    each = zip(recordings.layers.tolist(), recordings.indices.tolist(), rows, scores, strict=True)
+    return Refined(explanations([explanation(layer, index, row, found) for layer, index, row, found in each]), revisions)
+
+
+def revised(
+    recordings: Recordings, kept: dict[int, Candidate], params: Params, simulate: Simulate, opened: OpenClient, reader: OpenReader
+) -> tuple[dict[int, list[Candidate]], list[Revision]]:
+    """What rounds of revision add to the candidates of each row of `kept`, and what happened in them."""
+    from neurogloss.llm.tokens import fitting
+    from neurogloss.refining.revise import Tools, revise
+    from neurogloss.simulators.passages import simulate_pairs
+
+    model = params.model(params.explain.model, "explain.model")
+    with opened(params.explain.model, model, "revise") as explainer:
+        read = partial(read_when_needed, recordings, reader, [])
+        on_texts = partial(simulate_pairs, params=params, stage="refine", opened=opened)
+        return revise(recordings, kept, params, Tools(explainer, model, fitting(model), simulate, on_texts, read))
+
+
+def read_when_needed(
+    recordings: Recordings, reader: OpenReader, opened: "list[ReadSentences]", sentences: "Sequence[Sentence]"
+) -> "list[Heard]":
+    """Open the subject at the first sentence: controls run none."""
+    if not opened:
+        opened.append(reader(recordings))
+    return opened[0](sentences)
+
+
+def open_reader(recordings: Recordings) -> "ReadSentences":
+    """The subject that was recorded; UserError where the recordings do not say which."""
+    from neurogloss.subject.model import load_subject
+    from neurogloss.subject.sentences import read_sentences
+
+    return partial(read_sentences, load_subject(recorded_subject(recordings)), recordings.corpus.shape[1])
+
+
+def recorded_subject(recordings: Recordings) -> SubjectParams:
+    """Which subject was recorded, and how; UserError for recordings from elsewhere, whose subject is not known."""
+    try:
+        return SubjectParams.model_validate(recordings.about.get("subject"))
+    except ValidationError as error:
+        raise UserError(
+            "these recordings do not say which model was recorded, so it cannot be run; record here with `dvc repro record`"
+        ) from error
 
 
 def explanation(layer: int, index: int, candidates: Sequence[Candidate], scores: Sequence[float | None]) -> Explanation:
     """What is kept for one neuron; a single candidate was not chosen."""
     choice = choose(candidates, scores)
     return Explanation(layer, index, choice.kept, choice.candidates if len(candidates) > 1 else ())
-
-
-def select_scores(recordings: Recordings, found: Sequence[Sequence[Candidate]], simulate: Simulate) -> list[list[float | None]]:
-    """Score of each candidate on the select split; None where it failed, its simulation did, or the recording is constant."""
-    slots = recordings.slots.where(Split.SELECT)
-    scores: list[list[float | None]] = [[] for _ in found]
-    for place in range(max(map(len, found), default=0)):
-        rows = np.array([row for row, candidates in enumerate(found) if place < len(candidates)], np.int64)
-        simulated = simulate(rows, slots, [found[int(row)][place].text for row in rows])
-        for row, levels in zip(rows.tolist(), simulated.levels, strict=True):
-            answered = ~np.isnan(levels).any(axis=1)
-            recorded = np.asarray(recordings.activations[row, slots], np.float64)[answered]
-            scores[row].append(prediction_score(recorded.ravel(), levels[answered].astype(np.float64).ravel()) if answered.any() else None)
-    return scores
-
-
-class Choice(NamedTuple):
-    """The candidate that is kept, and all of them with their scores."""
-
-    kept: Candidate
-    candidates: tuple[Candidate, ...]
-
-
-def choose(candidates: Sequence[Candidate], select_scores: Sequence[float | None]) -> Choice:
-    """The best of n by correlation on the select split: the first of the highest, an undefined score below any other.
-
-    Without a usable candidate the first failure is kept. Raises ValueError without any candidate, or where a failure has a score.
-    """
-    scored = tuple(Candidate(candidate.text, candidate.status, score) for candidate, score in zip(candidates, select_scores, strict=True))
-    if not scored or any(c.status is not Status.OK and c.select_score is not None for c in scored):
-        raise ValueError(f"{len(scored)} candidates with scores {list(select_scores)}")
-    usable = [c for c in scored if c.status is Status.OK]
-    best = max(usable, key=lambda c: -2.0 if c.select_score is None else c.select_score, default=scored[0])
-    return Choice(best, scored)

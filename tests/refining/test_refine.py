@@ -4,7 +4,7 @@ import pytest
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.status import Status
-from neurogloss.refining.refine import choose
+from neurogloss.refining.choosing import choose
 
 
 def test_the_best_of_n_is_the_one_with_the_highest_select_score() -> None:
