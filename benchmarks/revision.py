@@ -87,12 +87,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=5)
     chosen = parser.parse_args()
-    found = []
+    found = {}
     for method in METHODS:
         each = [measure(method, chosen.rounds, 10 * seed) for seed in range(chosen.seeds)]
         means = {name: round(float(np.mean([one[name] for one in each])), 4) for name in each[0] if name != "method"}
-        found.append({"method": method, "seeds": chosen.seeds, **means})
-        print(json.dumps(found[-1]))
+        found[method] = {"seeds": chosen.seeds, **means}
+        print(method, json.dumps(found[method]))
     (ROOT / "benchmarks" / "results" / "revision.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 

@@ -139,7 +139,7 @@ def test_an_example_that_only_unused_prompts_show_touches_nothing_but_the_bookke
     params = copy.params()
     del params["prompts"]["explain"]["pairs"]["examples"]["than"]
     copy.write_params(params)
-    copy.dvc("commit", "-f", "explain")
+    copy.dvc("commit", "-f", "explain", "refine")
     params["prompts"]["examples"]["than"]["explanations"][0] = "comparatives"
     copy.write_params(params)
     assert changed_stages(copy) == {"track"}

@@ -135,7 +135,7 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
     for values in raw.get("params", {}).values():
         params.update(values)
     return StageLock(
-        with_scorers_chosen(without_unused(params)),
+        without_revision(with_scorers_chosen(without_unused(params))),
         {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
         {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
     )
@@ -150,6 +150,17 @@ def with_scorers_chosen(params: dict[str, Any]) -> dict[str, Any]:
     prompts = params.get("prompts.score", {})
     named = {f"prompts.score.{name}": prompts[name] for name in params.get("score", {}).get("scorers", []) if name in prompts}
     return {name: value for name, value in params.items() if name != "prompts.score"} | named
+
+
+def without_revision(params: dict[str, Any]) -> dict[str, Any]:
+    """The params without what revision reads, where there are no rounds of it: it changes no number.
+
+    >>> without_revision({"refine": {"rounds": 0, "sentences": 10}, "prompts.refine": {}, "simulate": {}})
+    {'refine': {'rounds': 0}, 'simulate': {}}
+    """
+    if params.get("refine", {}).get("rounds") != 0:
+        return params
+    return {name: value for name, value in params.items() if name != "prompts.refine"} | {"refine": {"rounds": 0}}
 
 
 def effective(params: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def run(subject: Subject, ids: list[list[int]], sentences: Sequence[Sentence]) -
 
     def visit(layer: int, seen: Float[Tensor, "sentence token unit"]) -> None:
         here = np.flatnonzero(layers == layer)
-        columns = [sentences[place].neuron for place in here.tolist()]
+        columns = [sentences[place].neuron - subject.indices[layer].start for place in here.tolist()]
         values[here] = seen[torch.from_numpy(here), :, columns].float().cpu().numpy()
 
     subject.activations(torch.tensor(ids), sorted(set(layers.tolist())), visit)

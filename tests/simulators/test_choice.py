@@ -54,7 +54,9 @@ def test_the_stages_that_simulate_depend_on_every_text_that_auto_may_stand_for()
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage in ("refine", "simulate"):
         declared = set(stages[stage]["params"])
-        assert {"explain.method", "explain.model", "models.${explain.model}", "prompts.explain.${explain.method}.layout"} <= declared
+        whole = {"explain", "prompts.explain.${explain.method}"}  # What revision reads, too.
+        parts = {"explain.method", "explain.model", "prompts.explain.${explain.method}.layout"}
+        assert {"models.${explain.model}"} | (whole if stage == "refine" else parts) <= declared
         with_text = [name for name in AUTO if set(PARAMS.prompts.simulate[name].model_fields_set) != {"layout"}]
         assert {f"prompts.simulate.{name}" for name in with_text} <= declared
 
