@@ -11,6 +11,7 @@ def compare(
     score: Annotated[str, typer.Option(help="Which score; a column of scores.parquet.")] = "top_and_random",
     shown: Annotated[int, typer.Option("--neurons", help="So many of those that gained and lost most.", min=0)] = 5,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone: a line for each variant, the best first.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for a pull request: verdict, figure, tables.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Write the figure here as well, PNG.")] = None,
     log: Annotated[bool, typer.Option(help="Put figure and JSON into the MLflow runs of the variants.")] = True,
@@ -19,6 +20,7 @@ def compare(
     """Compare variants with the first one, neuron by neuron, on the same excerpts."""
     import json
 
+    from neurogloss.cli.comparison_markdown import comparison_markdown
     from neurogloss.cli.comparison_view import brief_view, comparison_view
     from neurogloss.cli.text import console
     from neurogloss.comparison.comparison import as_json as json_of
@@ -30,6 +32,8 @@ def compare(
     value = json_of(found)
     if as_json:
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    elif markdown:
+        typer.echo(comparison_markdown(value), nl=False)
     else:
         console(width).print(brief_view(value) if brief else comparison_view(value))
     if log or figure:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from neurogloss.cli.cache import cache
+from neurogloss.cli.changes import changes
+from neurogloss.cli.check import check
 from neurogloss.cli.compare import compare
 from neurogloss.cli.export import export
 from neurogloss.cli.import_ import import_
@@ -43,6 +45,8 @@ app.command()(export)
 app.command("import")(import_)
 app.command()(plots)
 app.command()(compare)
+app.command()(changes)
+app.command()(check)
 app.command()(sync)
 app.command()(show)
 app.command()(table)

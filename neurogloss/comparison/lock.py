@@ -135,10 +135,15 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
     for values in raw.get("params", {}).values():
         params.update(values)
     return StageLock(
-        without_revision(with_scorers_chosen(without_unused(params))),
+        read_by(params),
         {dep["path"]: dep["md5"] for dep in raw.get("deps", []) if "md5" in dep},
         {out["path"]: out["md5"] for out in raw.get("outs", []) if "md5" in out},
     )
+
+
+def read_by(params: dict[str, Any]) -> dict[str, Any]:
+    """Of the params that a stage declares those that it reads: prompts that it might have used and did not are left out."""
+    return without_revision(with_scorers_chosen(without_unused(params)))
 
 
 def with_scorers_chosen(params: dict[str, Any]) -> dict[str, Any]:
