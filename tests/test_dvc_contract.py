@@ -26,6 +26,7 @@ PLUMBING = (
     "config/environment.py",
     "config/params.py",
     "config/watch.py",
+    "config/secrets.py",
     "config/section.py",
     "config/endpoints.py",
     "config/limits.py",

@@ -68,6 +68,24 @@ def import_(
         kept.close()
 
 
+@cache.command("forget")
+def forget(model: Annotated[str, typer.Argument(help="The model's name at its endpoint, as `neurogloss cache` shows it.")]) -> None:
+    """Forget what was found out about a model: what it offers and how it wants to be asked. Its replies stay."""
+    from neurogloss.errors import UserError
+    from neurogloss.llm.cache import Cache, cache_file
+    from neurogloss.llm.openai.capabilities import forgotten
+
+    kept = Cache(cache_file())
+    try:
+        count = forgotten(kept, model)
+        known = sorted(name for (name,) in kept.run("SELECT DISTINCT model FROM endpoints"))
+    finally:
+        kept.close()
+    if not count:
+        raise UserError(f"nothing was found out about a model {model!r}; known are: {', '.join(known) or 'none'}")
+    typer.echo(f"forgot {count} things about {model}; they are found out anew when it is asked")
+
+
 def report(done: "ImportedAnswers") -> list[str]:
     """What an import of answers did, a line for each thing to look at."""
     from neurogloss.cli.text import visible

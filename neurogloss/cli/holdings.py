@@ -24,8 +24,8 @@ def holdings_table(cache: Cache) -> list[Table | str]:
     parts: list[Table | str] = [f"{cache.path}, {size / 1e6:.1f} MB", kept]
     known = cache.run("SELECT base_url, model, capability, offered FROM endpoints ORDER BY base_url, model, capability")
     if known:
-        endpoints = Table("endpoint", "model", "capability", "offered", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        endpoints = Table("endpoint", "model", "found out", "", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for base_url, model, capability, offered in known:
-            endpoints.add_row(base_url or "imported", model, capability, "yes" if offered else "no")
+            endpoints.add_row(base_url or "imported", model, capability, {0: "no", 1: "yes"}.get(offered, f"{offered:,}"))
         parts.append(endpoints)
     return parts

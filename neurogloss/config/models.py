@@ -1,11 +1,30 @@
 """models: the language models that explain and simulate."""
 
-from typing import Literal
+import json
+from typing import Literal, Self
 
-from pydantic import PositiveInt
+from pydantic import Field, JsonValue, PositiveInt, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from neurogloss.config.endpoints import EndpointParams
-from neurogloss.config.section import Section
+from neurogloss.config.secrets import secret_places
+from neurogloss.config.section import HIDDEN, Section
+
+OWN = {
+    "model": "it is models.*.name",
+    "messages": "the prompt decides it",
+    "prompt": "the prompt decides it",
+    "echo": "the simulator decides it",
+    "n": "explain.samples says how many answers there are",
+    "best_of": "explain.samples says how many answers there are",
+    "stream": "answers are not streamed",
+    "max_tokens": "explain.max_tokens and max_tokens of the prompts decide it",
+    "max_completion_tokens": "explain.max_tokens and max_tokens of the prompts decide it",
+    "logprobs": "models.*.logprobs says how many there are",
+    "top_logprobs": "models.*.logprobs says how many there are",
+    "response_format": "the prompt decides it",
+}
+"""What `extra` cannot say, and what says it."""
 
 
 class ModelEntry(Section):
@@ -31,6 +50,33 @@ class ModelEntry(Section):
     """
     logprobs: PositiveInt | None = None
     """Alternatives that the endpoint lists for each token (absent: 20). More, as vLLM lists with --max-logprobs, make levels exact."""
+
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    """JSON that goes into every request to the endpoint, such as `reasoning_effort: low`: it replaces what neurogloss sends under the same
+    name, and null leaves that out. It can change an answer, so it is part of the key under which the answer is kept. No secrets."""
+
+    @field_validator("extra")
+    @classmethod
+    def sendable(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Nothing that is decided elsewhere, nothing secret, nothing that JSON does not have."""
+        for name in extra:
+            if name in OWN:
+                raise PydanticCustomError(HIDDEN, "{name} does not belong here: {instead}", {"name": name, "instead": OWN[name]})
+        if places := list(secret_places(extra)):
+            message = "{places} looks like a secret; put it into the environment and name its variable under key_from or headers_from"
+            raise PydanticCustomError(HIDDEN, message, {"places": " and ".join(places)})
+        try:
+            json.dumps(extra, allow_nan=False)
+        except ValueError as error:
+            raise PydanticCustomError(HIDDEN, "JSON has neither infinity nor NaN") from error
+        return extra
+
+    @model_validator(mode="after")
+    def has_an_endpoint(self) -> Self:
+        """Only an endpoint takes more than the prompt."""
+        if self.extra and self.provider in ("local", "scripted"):
+            raise PydanticCustomError(HIDDEN, "extra is for an endpoint; provider {provider} sends nothing", {"provider": self.provider})
+        return self
 
 
 class ModelParams(ModelEntry, EndpointParams):

@@ -23,7 +23,8 @@ from neurogloss.config.prompts import Prompts
 from neurogloss.config.record import RecordParams
 from neurogloss.config.refine import RefineParams
 from neurogloss.config.score import ScoreParams
-from neurogloss.config.section import Section
+from neurogloss.config.secrets import shown
+from neurogloss.config.section import HIDDEN, Section
 from neurogloss.config.simulate import SimulateParams
 from neurogloss.config.subject import SubjectParams
 from neurogloss.config.track import DEFAULT as TRACK
@@ -121,7 +122,8 @@ def problem(found: dict[str, Any]) -> str:
         return ".".join(place) + ": unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
     if found["type"] == "missing":
         return ".".join(place) + ": missing"
-    return f"{'.'.join(place)}: {found['msg'][:1].lower()}{found['msg'][1:]}, got {found['input']!r}"
+    message = found["msg"] if found["type"] == HIDDEN else f"{found['msg'][:1].lower()}{found['msg'][1:]}, got {shown(found['input'])}"
+    return f"{'.'.join(place)}: {message}"
 
 
 def instead(section: str, prompt: str) -> str:

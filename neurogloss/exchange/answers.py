@@ -17,7 +17,7 @@ from neurogloss.errors import UserError
 from neurogloss.exchange.written import WrittenQuestion, forget, lines_left, recall
 from neurogloss.llm.cache import Cache, CachedReply
 from neurogloss.llm.logprobs import levels_only
-from neurogloss.llm.openai.bodies import answer, sound
+from neurogloss.llm.openai.bodies import answer, plain, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.faults import complaint, fault, status_of
 from neurogloss.llm.request import PaidError, Reply, Usage
@@ -153,7 +153,9 @@ def answered(question: WrittenQuestion, value: dict[str, Any], cache: Cache) -> 
     problem = fault(status if isinstance(status, int) and 100 <= status < 600 else 500, {}, json.dumps(content))
     if problem is not None:
         if problem.what == "again":
-            KnownCapabilities(cache, question.base_url, question.name).learn_form(problem.form)
+            known = KnownCapabilities(cache, question.base_url, question.name)
+            known.adapt(problem, plain(question.request, question.name), {})
+            known.keep_trial()
             raise RowError(f"not answered: {problem.message}; questions that are written from now on leave it out")
         if problem.what not in ("too_long", "refused"):
             raise RowError(f"not answered: {' '.join(problem.message.split())[:200]}")

@@ -142,7 +142,7 @@ def write_questions(path: Path, found: Round | None, cache: Cache) -> int:
             base_url = address(found.params)
             forms = KnownCapabilities(cache, base_url, found.params.name).forms()
             for request in requests:
-                file.write(json.dumps(line(request, found.params.name, body(request, found.params.name, forms))) + "\n")
+                file.write(json.dumps(line(request, found.params.name, body(request, found.params, forms))) + "\n")
             questions = [
                 WrittenQuestion(request.key, found.model, found.params.name, base_url, path.name, number, request)
                 for number, request in enumerate(requests, 1)

@@ -124,12 +124,14 @@ def failure(status: Status, message: str) -> ProviderError:
 
 
 def model_id(model: ModelParams) -> str:
-    """What `Request.model` says: name, weights and, for a model in this process, their type, for one at an endpoint of its own, which.
+    """What `Request.model` says: name, weights and, for a model in this process, their type, for one at an endpoint, which and `extra`.
 
     The address itself is no part of it: who has the replies needs no endpoint.
     """
     weights = model.revision or model.sha256
     name = f"{model.name}@{weights}" if weights else model.name
     if model.provider == "openai" and model.base_url_from:
-        return f"{name} at {model.base_url_from}"
+        name = f"{name} at {model.base_url_from}"
+    if model.extra:
+        name = f"{name} with {json.dumps(model.extra, sort_keys=True, separators=(',', ':'))}"
     return f"{name} {model.dtype}" if model.provider == "local" else name

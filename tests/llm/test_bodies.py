@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from neurogloss.errors import ProviderError
 from neurogloss.llm.openai.bodies import MalformedError, answer, body, sound
 from neurogloss.llm.request import PaidError, Reply, Request, TokenLogprobs, Usage
-from tests.llm.asking import question
+from tests.llm.asking import model, question
 
 ECHO = "unknown"
 hard = st.text(st.sampled_from("ab \t\n\"'{}\\\x00\x7f\u00e9\u4e2d\ufffd\U0001f600\ud83d"), max_size=12)
@@ -50,7 +50,7 @@ def test_any_choice_is_an_answer_or_malformed_and_nothing_else(value: Any) -> No
 
 @given(hard)
 def test_what_is_sent_is_the_prompt_but_for_half_characters(prompt: str) -> None:
-    for value in (body(question(prompt), "m")["messages"][0]["content"], body(echo(f"{prompt}."), "m")["prompt"][:-1]):
+    for value in (body(question(prompt), model())["messages"][0]["content"], body(echo(f"{prompt}."), model())["prompt"][:-1]):
         assert value.encode().decode() == value
         assert len(value) == len(prompt)
         assert all(sent in (kept, "\ufffd") for sent, kept in zip(value, prompt, strict=True))

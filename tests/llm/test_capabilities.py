@@ -6,6 +6,7 @@ from neurogloss.errors import UserError
 from neurogloss.llm.cache import Cache, cache_file
 from neurogloss.llm.client import open_client
 from neurogloss.llm.exchange import export_replies, import_replies
+from neurogloss.llm.openai.capabilities import forgotten
 from neurogloss.llm.request import Capability
 from neurogloss.llm.usage import read_usage
 from tests.llm.asking import model, question
@@ -45,6 +46,46 @@ def test_an_endpoint_that_says_no_offers_nothing(status: int, monkeypatch: pytes
     refusal = Play(status, '{"error": {"message": "this parameter is not supported"}}')
     with Server(always(refusal)) as server:
         assert offered(server, monkeypatch) == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("No connected db.", "the key is wrong or expired: check OPENAI_API_KEY"),
+        ("/chat/completions: Invalid model name passed in model=gpt-test. Call `/v1/models`", "no such model: check models.gpt.name"),
+        ("the moon is full", "the moon is full"),
+    ],
+)
+def test_a_complaint_about_something_else_is_never_taken_for_a_no(message: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(always(error(400, message))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        for capability in ALL:
+            with pytest.raises(UserError, match=advice), open_client("gpt", model()) as client:
+                client.offers(capability)
+        server.plays = lambda number, call: None
+        assert offered(server, monkeypatch) == [True, True, False]
+
+
+def test_an_option_that_alone_brings_an_obscure_complaint_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plays(number: int, call: Call) -> Play | None:
+        return error(400, "the moon is full") if {"logprobs", "response_format"} & set(call.body) else None
+
+    with Server(plays) as server:
+        assert offered(server, monkeypatch) == [False, False, False]
+
+
+def test_what_was_found_out_is_forgotten_alone(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(echoes=False) as server:
+        assert offered(server, monkeypatch)[0] is False
+        with open_client("gpt", model()) as client:
+            client.ask([question("kept")], "")
+        server.echoes = True
+        assert forgotten(cache, "gpt-test") == 3
+        assert offered(server, monkeypatch)[0] is True
+        calls = len(server.calls)
+        with open_client("gpt", model()) as client:
+            client.ask([question("kept")], "")
+        assert len(server.calls) == calls
 
 
 def test_an_option_that_is_taken_and_ignored_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:

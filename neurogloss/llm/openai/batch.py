@@ -23,6 +23,7 @@ from neurogloss.llm.openai.bodies import MalformedError, answer, body
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.driver import TRIES, Arrived, Driver, StoppedError
 from neurogloss.llm.openai.faults import Fault, fault, status_of
+from neurogloss.llm.openai.forms import Forms
 from neurogloss.llm.openai.limiter import backoff_s
 from neurogloss.llm.request import Answer, Request, failure
 from neurogloss.llm.usage import BATCH_PRICE, cost_usd, used, worst_usd
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 MOST_REQUESTS, MOST_BYTES = 50_000, 100_000_000
 """In one batch; OpenAI takes 50,000 and 200 MB."""
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 60.0
+MOST_FORMS = 4
+"""Times that a request is sent, each in another form."""
 DEAD = ("failed", "expired", "cancelled", "cancelling")
 ENDED = ("completed", *DEAD)
 MARK = "neurogloss"
@@ -50,22 +53,25 @@ class Batches:
         self.driver = driver
         self.known = known
         self.cache = cache
+        self.sent: dict[str, Forms] = {}
+        """The forms in which this run sent each batch."""
         self.reserved: dict[str, float] = {}
         """Worst case of each batch that this run sent, in US dollars."""
 
     async def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
-        """Collect what earlier runs sent, send the rest, and wait for all of it; once more where the endpoint asks for another form."""
+        """Collect what earlier runs sent, send the rest, and wait for all of it; again while the endpoint asks for another form."""
         left = {request.key: (index, request) for index, request in enumerate(requests)}
         try:
-            again = await self.ask(left, arrived, last=False)
-            if again:
-                await self.ask(again, arrived, last=True)
+            for again in reversed(range(MOST_FORMS)):
+                left = await self.ask(left, arrived, last=not again)
+                if not left:
+                    return
         except (asyncio.CancelledError, KeyboardInterrupt):
             logger.warning("the batches go on without this run; run again with BATCH=1 to collect them")
             raise
 
     async def ask(self, left: Asked, arrived: Arrived, last: bool) -> Asked:
-        """Ask once; what the endpoint wants in another form, unless this is the last time."""
+        """Ask once; gives back what the endpoint wants in another form, unless this is the last time."""
         waiting = self.remembered(set(left))
         covered = {key for _, keys in waiting for key in keys}
         again: Asked = {}
@@ -94,7 +100,7 @@ class Batches:
     def line(self, request: Request) -> bytes:
         """A request as a line of the file that is sent."""
         path = "/v1/chat/completions" if request.messages else "/v1/completions"
-        value = {"custom_id": request.key, "method": "POST", "url": path, "body": body(request, self.known.model, self.known.forms())}
+        value = {"custom_id": request.key, "method": "POST", "url": path, "body": body(request, self.driver.model, self.known.forms())}
         return json.dumps(value).encode() + b"\n"
 
     def worst_usd(self, requests: list[Request]) -> float:
@@ -117,6 +123,7 @@ class Batches:
                     f"{self.known.base_url} has no batch API (HTTP {error.status}); run without BATCH=1", error.status
                 ) from error
             raise
+        self.sent[batch.id] = self.known.forms()
         statement = "INSERT OR REPLACE INTO batches VALUES (?,?,?,?)"
         keys = json.dumps([request.key for request in requests])
         self.cache.change(statement, (batch.id, self.known.base_url, self.known.model, keys))
@@ -157,7 +164,7 @@ class Batches:
                 index, request = wanted.pop(key, (None, None))
                 if index is None or request is None:
                     continue
-                found = self.read(request, value)
+                found = self.read(request, value, self.sent.get(batch_id, {}))
                 if isinstance(found, Fault) and found.what == "again":
                     again[key] = (index, request)
                 elif isinstance(found, Fault):
@@ -174,7 +181,7 @@ class Batches:
             raise StoppedError(self.driver.described(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
         for index, _ in (*wanted.values(), *(again.values() if last else ())):
             arrived(index, failure(Status.UNANSWERED, f"batch {batch_id} ended as {batch.status} without this answer"), 0.0)
-        return again
+        return {} if last else again
 
     async def finished(self, batch_id: str) -> Any:
         """The batch once it has ended."""
@@ -195,18 +202,19 @@ class Batches:
         """Text of a file."""
         return str((await self.call(lambda: self.api.files.content(file))).text)
 
-    def read(self, request: Request, value: dict[str, Any]) -> Answer | Fault:
+    def read(self, request: Request, value: dict[str, Any], sent: Forms) -> Answer | Fault:
         """The answer in a line of the result; a Fault where all the others would fail alike."""
         response = value.get("response") or {}
         text = json.dumps(response.get("body") or {"error": value.get("error") or "no answer"})
         problem = fault(int(response.get("status_code") or 500), {}, text)
         if problem is None:
             try:
-                return answer(request, json.loads(text))
+                said = answer(request, json.loads(text))
             except MalformedError as error:
                 return failure(Status.UNANSWERED, str(error))
-        if problem.what == "again":
-            self.known.learn_form(problem.form)
+            self.known.answered(body(request, self.driver.model), sent)
+            return said
+        problem = self.known.adapt(problem, body(request, self.driver.model), sent)
         if problem.what in ("again", "stop"):
             return problem
         return failure(status_of(problem.what), self.driver.place.redacted(problem.message))

@@ -8,12 +8,15 @@ without a word. So an echo counts only when every position that was asked for is
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
 from neurogloss.artifacts.status import Status
+from neurogloss.config.models import ModelParams
 from neurogloss.llm.logprobs import MOST_LOGPROBS, least_of
+from neurogloss.llm.openai.forms import Forms, reshaped
 from neurogloss.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage
 
 MOST_TOKENS = 1_000_000_000
@@ -24,20 +27,24 @@ class MalformedError(Exception):
     """JSON that is not an answer; the server's fault, worth another try."""
 
 
-def body(request: Request, model: str, forms: Collection[str] = ()) -> dict[str, Any]:
+def body(request: Request, model: ModelParams, forms: Forms = MappingProxyType({})) -> dict[str, Any]:
     """The JSON of a request, without `messages` or `prompt` moved: the fixed part of a prompt stays first, for prefix caches.
 
-    `forms` are those the endpoint asked for, of `neurogloss.llm.openai.faults.FORMS`.
+    `forms` are those that the endpoint was found to want (`neurogloss.llm.openai.forms`).
     """
-    value: dict[str, Any] = {"model": model}
-    if "own_temperature" not in forms:
-        value["temperature"] = request.temperature
+    value = plain(request, model.name) | model.extra
+    return reshaped({name: one for name, one in value.items() if one is not None or name not in model.extra}, forms)
+
+
+def plain(request: Request, model: str) -> dict[str, Any]:
+    """The JSON as OpenAI's own documentation has it."""
+    value: dict[str, Any] = {"model": model, "temperature": request.temperature}
     if request.stop:
         value["stop"] = [sound(text) for text in request.stop]
     alternatives = request.top_logprobs
     if request.messages:
         value["messages"] = [{"role": message.role, "content": sound(message.content)} for message in request.messages]
-        value["max_completion_tokens" if "max_completion_tokens" in forms else "max_tokens"] = request.max_tokens
+        value["max_tokens"] = request.max_tokens
         if alternatives:
             value |= {"logprobs": True, "top_logprobs": alternatives}
         if request.json_schema:
@@ -73,7 +80,7 @@ def answer(request: Request, value: dict[str, Any]) -> Answer:
         text = written(said.get("content" if request.messages else "text"))
         reason = str(choice.get("finish_reason") or "stop")
         tokens = generated(choice.get("logprobs")) if request.top_logprobs else ()
-        return outcome(text, said.get("refusal"), reason, tokens, used)
+        return outcome(text, said.get("refusal"), reason, tokens, used, request.stop)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise MalformedError(f"the body has no answer ({type(error).__name__}: {error})") from error
 
@@ -91,7 +98,7 @@ def written(content: Any) -> str:
     return sound(content or "")
 
 
-def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage) -> Answer:
+def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, ...], used: Usage, stop: tuple[str, ...] = ()) -> Answer:
     """A reply, or why the answer cannot be used. Whether an answer of which `max_tokens` left a part is any good, its reader knows.
 
     So is one without the log-probabilities that were asked for: it was paid for, and its text is there to be read.
@@ -100,8 +107,21 @@ def outcome(text: str, refusal: Any, reason: str, tokens: tuple[TokenLogprobs, .
         raise MalformedError("finish_reason is 'error'")
     if refusal or reason == "content_filter":
         return PaidError(Status.REFUSED, "the model refused", used, sound(str(refusal or text)))
-    text, tokens = without_thoughts(text, tokens)
+    text, tokens = cut(*without_thoughts(text, tokens), stop)
     return Reply(text, reason, tokens, used)
+
+
+def cut(text: str, tokens: tuple[TokenLogprobs, ...], stop: tuple[str, ...]) -> tuple[str, tuple[TokenLogprobs, ...]]:
+    """The answer up to the first stop sequence, for servers that take none or leave it in.
+
+    >>> cut("fruit\\n\\nvegetables", (), ("\\n",))
+    ('fruit', ())
+    """
+    end = min((text.find(mark) for mark in stop if mark and mark in text), default=len(text))
+    if end == len(text):
+        return text, tokens
+    starts = accumulate((len(token.token) for token in tokens), initial=0)
+    return text[:end], tuple(token for start, token in zip(starts, tokens, strict=False) if start < end)
 
 
 def without_thoughts(text: str, tokens: tuple[TokenLogprobs, ...]) -> tuple[str, tuple[TokenLogprobs, ...]]:

@@ -1,16 +1,14 @@
 """Where an OpenAI-compatible endpoint is and with which key, read from the environment; neither ever stands in a file or a message."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from neurogloss.config.models import ModelParams
+from neurogloss.config.secrets import KEY_LIKE
 from neurogloss.errors import UserError
 
 OPENAI = "https://api.openai.com/v1"
-KEY_LIKE = re.compile(r"\b(?:sk|gsk|hf|xai|pplx|or)[-_][\w*.-]{6,}")
-"""What keys of known services look like, also when a server shows them half masked."""
 
 
 @dataclass(frozen=True, slots=True)

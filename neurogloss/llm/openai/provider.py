@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from neurogloss.llm.openai.capabilities import KnownCapabilities, probe
 from neurogloss.llm.openai.driver import Arrived, Attempt, Driver
 from neurogloss.llm.openai.endpoint import Endpoint, endpoint
 from neurogloss.llm.openai.faults import Fault, fault
+from neurogloss.llm.openai.forms import Forms, reshaped
 from neurogloss.llm.request import Answer, Capability, Request, Usage
 from neurogloss.llm.tokens import ESTIMATE, openai_counter
 from neurogloss.llm.usage import used
@@ -48,20 +48,20 @@ class Connection:
 
     async def post(self, request: Request) -> Attempt:
         """Send one request once and read what comes back."""
-        forms = self.known.forms()
-        value = body(request, self.model.name, forms)
+        usual, forms = body(request, self.model), self.known.forms()
         try:
             # The library's limit is between two bytes; a trickle must end too.
             async with asyncio.timeout(self.timeout_s + CONNECT_S):
-                raw = await self.send(value)
+                raw = await self.send(reshaped(usual, forms))
         except openai.APIStatusError as error:
-            return Attempt(self.learnt(fault(error.status_code, error.response.headers, error.response.text), forms))
+            problem = fault(error.status_code, error.response.headers, error.response.text)
+            return Attempt(problem and self.known.adapt(problem, usual, forms))
         except (openai.APIConnectionError, TimeoutError) as error:
             return broken(error, self.timeout_s)
         except Exception as error:  # noqa: BLE001  # whatever the library makes of a malformed answer is a fault of this request alone
             return malformed(error)
         try:
-            return self.read(request, raw)
+            return self.read(request, raw, usual, forms)
         except Exception as error:  # noqa: BLE001  # as above: a charset or a depth that no decoder takes
             return malformed(error)
 
@@ -70,24 +70,18 @@ class Connection:
         path = "/chat/completions" if "messages" in value else "/completions"
         return await self.api.post(path, body=value, cast_to=httpx2.Response)
 
-    def read(self, request: Request, raw: httpx2.Response) -> Attempt:
+    def read(self, request: Request, raw: httpx2.Response, usual: dict[str, Any], forms: Forms) -> Attempt:
         """The answer in a body with a good status."""
         self.heard(raw.headers)
         problem = fault(raw.status_code, raw.headers, raw.text)
         if problem is not None:
-            return Attempt(problem, maybe_paid=True)
+            return Attempt(self.known.adapt(problem, usual, forms), maybe_paid=True)
         try:
-            return Attempt(None, answer(request, json.loads(raw.text)))
+            said = answer(request, json.loads(raw.text))
         except MalformedError as error:
             return Attempt(Fault("retry", str(error)), maybe_paid=True)
-
-    def learnt(self, problem: Fault | None, sent: frozenset[str]) -> Fault | None:
-        """A fault, with what it teaches about the endpoint. One that asks for the form in which the request was sent ends the stage."""
-        if problem is not None and problem.what == "again":
-            if problem.form in sent:
-                return replace(problem, what="stop")
-            self.known.learn_form(problem.form)
-        return problem
+        self.known.answered(usual, forms)
+        return Attempt(None, said)
 
 
 def broken(error: BaseException, timeout_s: float) -> Attempt:
@@ -131,7 +125,7 @@ class OpenAIProvider:
         counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
         self.known = KnownCapabilities(cache, place.shown, model.name)
         if environment.flag("REFRESH"):
-            self.known.offered = dict.fromkeys(self.known.forms(), True)
+            self.known.offered = self.known.forms()
         self.driver = Driver(name, model, place, budget, counter)
         self.connection = Connection(model, place, self.known)
         self.connection.heard = self.driver.pace.answered
