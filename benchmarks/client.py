@@ -108,11 +108,11 @@ def faulty(share: float, scratch: Path) -> object:
 
 
 def lookup_s(folder: Path) -> float:
-    from neurogloss.llm.cache import Cache, Kept, to_row
+    from neurogloss.llm.cache import Cache, CachedReply, to_row
     from neurogloss.llm.request import Reply, Usage
 
     cache = Cache(folder / "lookup.sqlite")
-    row = to_row(Kept("m", Reply("words and phrases about rivers", usage=Usage(900, 0, 9)), 0.01, 1.0))
+    row = to_row(CachedReply("m", Reply("words and phrases about rivers", usage=Usage(900, 0, 9)), 0.01, 1.0))
     keys = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(10_000)]
     cache.connection.execute("BEGIN")
     cache.connection.executemany("INSERT INTO replies VALUES (?,?,?,?,?,?,?,?,?)", [(key, *row) for key in keys])

@@ -23,7 +23,7 @@ from neurogloss.llm.cache import Cache, CachedReply, cache_file
 from neurogloss.llm.leases import Leases
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
-from neurogloss.llm.openai.driver import Arrived
+from neurogloss.llm.openai.driver import Arrived, Noticed, unnoticed
 from neurogloss.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
@@ -45,7 +45,7 @@ ECHO_ADVICE = (
 class Provider(Protocol):
     """Something that answers, one answer at a time, in any order."""
 
-    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+    def answer_each(self, requests: list[Request], arrived: Arrived, noticed: Noticed = unnoticed) -> None:
         """Call `arrived` once for each request; only ProviderError becomes an answer."""
         ...
 
@@ -73,7 +73,7 @@ class BatchingProvider:
         self.model = model
         self.capabilities = capabilities
 
-    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+    def answer_each(self, requests: list[Request], arrived: Arrived, noticed: Noticed = unnoticed) -> None:
         """Answer `TOGETHER` at a time."""
         for start in range(0, len(requests), TOGETHER):
             chunk, began = requests[start : start + TOGETHER], time.monotonic()
@@ -201,7 +201,7 @@ class CachedClient:
             bar.update()
 
         if keys:
-            self.opened().answer_each(list(requests.values()), arrived)
+            self.opened().answer_each(list(requests.values()), arrived, bar.set_postfix_str)
 
     def count(self, keys: list[str], asked: set[str], known: dict[str, Answer]) -> None:
         """Add one `ask` to the tally, as far as it came."""

@@ -11,6 +11,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("REFRESH", "BATCH", "NEUROGLOSS_BUDGET_USD", "NEUROGLOSS_CONCURRENCY", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("NEUROGLOSS_RETRY_S", "3")
     return tmp_path
 
 

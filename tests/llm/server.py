@@ -131,7 +131,7 @@ class Server:
         self.plays = plays or (lambda number, call: None)
         self.delay = delay
         self.echoes = echoes
-        self.log = log
+        self.log = log.open("a", encoding="utf-8", buffering=1) if log is not None else None
         self.calls: list[Call] = []
         self.in_flight = self.most_in_flight = self.connections = 0
         self.loop = asyncio.new_event_loop()
@@ -152,6 +152,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        if self.log is not None:
+            self.log.close()
 
     def serve(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self.loop)
@@ -182,8 +184,7 @@ class Server:
         number = len(self.calls)
         self.calls.append(call)
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(hashlib.sha256(call.text.encode()).hexdigest() + "\n")
+            self.log.write(hashlib.sha256(call.text.encode()).hexdigest() + "\n")
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:

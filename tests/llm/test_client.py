@@ -6,6 +6,7 @@ import pytest
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.client import Arrived, BatchingProvider, CachedClient, open_client
+from neurogloss.llm.openai.driver import Noticed, unnoticed
 from neurogloss.llm.request import Answer, Capability, PaidError, Reply, Request, Usage
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import read_usage
@@ -46,7 +47,7 @@ def test_equal_questions_are_asked_once(cache: Cache) -> None:
 class Shuffled:
     """Answers in an order of its own."""
 
-    def answer_each(self, requests: list[Request], arrived: Arrived) -> None:
+    def answer_each(self, requests: list[Request], arrived: Arrived, noticed: Noticed = unnoticed) -> None:
         order = list(range(len(requests)))
         random.Random(0).shuffle(order)
         for index in order:

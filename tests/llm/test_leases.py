@@ -54,7 +54,7 @@ def test_runs_at_once_pay_once_and_all_have_the_answers(monkeypatch: pytest.Monk
 
 def test_what_one_run_gave_up_the_next_asks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def plays(number: int, call: Call) -> str | None:
-        return "500" if "question 3" in call.text and number < 12 else None
+        return "500" if "question 0" in call.text and number < 13 else None
 
     with Server(plays, delay=0.01) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)

@@ -3,9 +3,11 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
+from neurogloss.errors import UserError
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.client import BatchingProvider, CachedClient, open_client
 from neurogloss.llm.openai.limiter import AdaptiveLimiter
@@ -13,7 +15,7 @@ from neurogloss.llm.request import Request
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import read_usage
 from tests.llm.asking import model, question, questions
-from tests.llm.server import Call, Play, Server, in_turn
+from tests.llm.server import PLAYS, Call, Play, Server, in_turn
 
 
 @pytest.fixture(autouse=True)
@@ -37,17 +39,56 @@ async def most_at_once(pace: AdaptiveLimiter, requests: int) -> int:
     return most
 
 
+def grown(pace: AdaptiveLimiter) -> AdaptiveLimiter:
+    for _ in range(200):
+        pace.took(0.01, int(pace.places))
+    pace.freed = asyncio.Condition()
+    return pace
+
+
 def test_complaints_halve_the_places_and_answers_give_them_back() -> None:
-    pace = AdaptiveLimiter(16)
+    pace = grown(AdaptiveLimiter(16))
     assert asyncio.run(most_at_once(pace, 40)) == 16
     pace.limited(0.0)
     pace.limited(0.0)  # Of the same moment: counts once.
     pace.freed = asyncio.Condition()
     assert asyncio.run(most_at_once(pace, 40)) == 8
-    for _ in range(200):
-        pace.answered({})
-    pace.freed = asyncio.Condition()
+    grown(pace)
     assert asyncio.run(most_at_once(pace, 40)) == 16
+
+
+def test_a_server_that_answers_fast_is_asked_for_twice_as_much_each_time() -> None:
+    pace, places = AdaptiveLimiter(16, 120.0), []
+    while pace.places < 16:
+        places.append(int(pace.places))
+        for _ in range(int(pace.places)):
+            pace.took(2.0, int(pace.places))
+    assert places == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(3.0, 16), (20.0, 4), (60.0, 1), (110.0, 1)])
+def test_a_server_that_answers_one_after_the_other_is_never_asked_for_more_than_it_can_answer_in_time(seconds: float, most: int) -> None:
+    pace = AdaptiveLimiter(16, 120.0)
+    for _ in range(100):
+        at_once = int(pace.places)
+        assert at_once * seconds <= 120.0
+        pace.took(at_once * seconds, at_once)
+    assert int(pace.places) == most
+
+
+def test_one_slow_answer_is_forgotten() -> None:
+    pace = grown(AdaptiveLimiter(16, 120.0))
+    pace.took(100.0, 2)
+    assert int(pace.places) == 1
+    for _ in range(30):
+        pace.took(2.0, int(pace.places))
+    assert int(pace.places) == 16
+
+
+def test_an_answer_that_comes_too_late_halves_what_is_asked_at_once() -> None:
+    pace = grown(AdaptiveLimiter(16, 120.0))
+    pace.late()
+    assert int(pace.places) == 8
 
 
 def test_there_is_always_one_place() -> None:
@@ -95,6 +136,29 @@ def test_one_interrupt_waits_for_what_is_under_way_and_keeps_it(monkeypatch: pyt
             client.ask(questions(300), "")
         assert len(server.calls) == 300
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("end", ["interrupt", "401"])
+def test_a_pause_that_the_endpoint_asked_for_ends_with_the_run(
+    end: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two are in flight: one is told to come back in five minutes, which holds everybody, then the other ends the run."""
+
+    def plays(number: int, call: Call) -> Play | str | None:
+        if number == 2 and end == "interrupt":
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        if number == 3 and end == "401":
+            return replace(PLAYS["401"], delay=0.3)
+        return Play(429, '{"error": {"message": "slow down"}}', {"retry-after": "300"}) if number >= 2 else None
+
+    monkeypatch.setenv("NEUROGLOSS_RETRY_S", "600")
+    with Server(plays, delay=0.05) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt if end == "interrupt" else UserError), open_client("gpt", model()) as client:
+            client.ask(questions(20), "")
+        assert time.monotonic() - began < 5
+    assert "under way" not in caplog.text
 
 
 def test_a_second_interrupt_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

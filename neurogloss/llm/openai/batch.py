@@ -22,9 +22,11 @@ from neurogloss.llm.cache import Cache
 from neurogloss.llm.openai.bodies import MalformedError, answer, body
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.driver import TRIES, Arrived, Driver, StoppedError
+from neurogloss.llm.openai.endpoint import Endpoint
 from neurogloss.llm.openai.faults import Fault, fault, status_of
 from neurogloss.llm.openai.forms import Forms
 from neurogloss.llm.openai.limiter import backoff_s
+from neurogloss.llm.openai.transport import CONNECT_S
 from neurogloss.llm.request import Answer, Request, failure
 from neurogloss.llm.usage import BATCH_PRICE, cost_usd, used, worst_usd
 
@@ -43,6 +45,14 @@ NO_BATCHES = (404, 405, 501)
 Value = TypeVar("Value")
 Asked = dict[str, tuple[int, Request]]
 """Requests by their keys, each with its position."""
+
+
+def open_batches(place: Endpoint, driver: Driver, known: KnownCapabilities, cache: Cache) -> "Batches":
+    """Through the official library: files and batches are few, and their forms many."""
+    limits = openai.Timeout(float(environment.answer_timeout_s()), connect=CONNECT_S)
+    transport = openai.DefaultAioHttpClient(timeout=limits, follow_redirects=False)
+    api = openai.AsyncOpenAI(api_key=place.key, base_url=place.base_url, max_retries=0, timeout=limits, http_client=transport)
+    return Batches(api, driver, known, cache)
 
 
 class Batches:

@@ -1,13 +1,14 @@
 """Many requests in flight at one endpoint, each retried until answered or permanently failed.
 
-A transient fault is retried with exponential backoff, up to a number of attempts and a total time, and ends as the status
-`unanswered`; a permanent one (key, quota, model, address, malformed request) ends the stage at once. On Ctrl-C no new request is sent,
-those in flight are awaited and kept, and a second Ctrl-C drops them.
+A transient fault is retried with exponential backoff up to a total time, and where the endpoint answers others meanwhile up to a number
+of tries, and ends as the status `unanswered`; a permanent one (key, quota, model, address, malformed request) ends the stage at once.
+On Ctrl-C no new request is sent, those in flight are awaited and kept, and a second Ctrl-C drops them.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import signal
 import time
@@ -30,14 +31,25 @@ from neurogloss.llm.usage import cost_usd, used, worst_usd
 logger = logging.getLogger(__name__)
 
 TRIES = 8
-"""Of one request; complaints about the rate are not counted, only timed."""
+"""Of one request that fails while others are answered, or that may be paid for each time; an endpoint that is down is only timed."""
 FIRST_TRIES = 3
 """Of connecting to an endpoint that never answered."""
 MOST_CONSECUTIVE_FAILURES = 8
 """Requests given up in a row, at least, before the endpoint is."""
 
+SLOW = "raise NEUROGLOSS_TIMEOUT_S, lower NEUROGLOSS_CONCURRENCY or let it answer in fewer tokens (max_tokens), then run again"
+"""What to do about a server that is slower than it may be."""
+SHOWN_S, EVERY_S = 0.5, 30.0
+"""Between two changes of the progress bar, and two lines of the log, that say what delays the answers."""
+
 Arrived = Callable[[int, Answer, float], None]
-"""Called with a request's position, its answer and the seconds it took, the moment the answer is there."""
+"""Called with a request's position, its answer and the seconds it took, the moment the answer is there. A UserError ends the stage."""
+Noticed = Callable[[str], None]
+"""Called with what delays the answers, for the progress bar."""
+
+
+def unnoticed(what: str) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ class Attempt:
     """Nobody took the connection."""
     maybe_paid: bool = False
     """The question went out and no answer came back: the endpoint may have worked for nothing."""
+    late: bool = False
+    """No answer came in time."""
 
 
 class Transport(Protocol):
@@ -78,19 +92,27 @@ class Driver:
         self.place = place
         self.budget = budget
         self.counter = counter
-        self.pace = AdaptiveLimiter(environment.concurrency())
+        self.pace = AdaptiveLimiter(environment.concurrency(), environment.answer_timeout_s())
         self.retry_s = environment.retry_limit_s()
         self.rng = random.Random()
         self.stopping = self.interrupted = False
         self.failure: UserError | None = None
         self.heard = False
         """Somebody answered at this address, whatever it was."""
+        self.answers = 0
+        self.sent = 0
+        """Requests that are under way."""
+        self.retries = 0
+        self.logged = self.shown = -math.inf
+        self.noticed: Noticed = unnoticed
         self.consecutive_failures = 0
         """Requests given up since the last answer."""
 
-    async def drive(self, transport: Transport, requests: list[Request], arrived: Arrived) -> None:
+    async def drive(self, transport: Transport, requests: list[Request], arrived: Arrived, noticed: Noticed = unnoticed) -> None:
         """As many workers as places; each takes the next request."""
         self.stopping = self.interrupted = False
+        self.pace.ended = asyncio.Event()
+        self.noticed = noticed
         self.failure = None
         left = iter(enumerate(requests))
         with self.draining():
@@ -115,16 +137,24 @@ class Driver:
                     return
                 arrived(index, found, seconds)
             except UserError as error:
-                self.failure, self.stopping = self.failure or error, True
+                self.failure = self.failure or error
+                self.stop()
                 return
+
+    def stop(self) -> None:
+        """Ask nothing more, and wait out no pause."""
+        self.stopping = True
+        self.pace.ended.set()
 
     async def one(self, transport: Transport, request: Request) -> tuple[Answer | None, float]:
         """One request's answer and the seconds of its last try; None where the stage stops first."""
-        began, tries, complaints = time.monotonic(), 0, 0
+        began, tries, complaints, before = math.inf, 0, 0, 0
         while not self.stopping:
             said, seconds = await self.attempt(transport, request)
+            began = min(began, time.monotonic() - seconds)
             if said.answer is not None:
                 self.consecutive_failures = 0
+                self.answers += 1
                 return said.answer, seconds
             problem = said.fault
             if problem is None or problem.what == "again":
@@ -133,16 +163,29 @@ class Driver:
                 return failure(status_of(problem.what), self.place.redacted(problem.message)), seconds
             if problem.what == "stop":
                 raise StoppedError(self.described(problem.message), problem.status)
-            tries += not problem.limited
-            complaints += problem.limited
-            self.check_reachable(said, tries)
-            wait = backoff_s(tries + complaints, problem.after_s, self.rng)
+            before = before if complaints else self.answers
+            complaints += 1
+            tries += not problem.limited and (said.maybe_paid or self.answers > before)
+            self.check_reachable(said, complaints)
+            wait = backoff_s(complaints, problem.after_s, self.rng)
             if tries >= TRIES or time.monotonic() + wait - began > self.retry_s:
-                return self.given_up(problem), seconds
+                return self.given_up(said, problem), seconds
             if problem.limited:
                 self.pace.limited(wait)
-            await self.sleep(wait)
+            self.notice(problem, wait)
+            await self.pace.pause(wait)
         return None, 0.0
+
+    def notice(self, problem: Fault, wait: float) -> None:
+        """Say what is tried again, in the progress bar and now and then in the log."""
+        self.retries += 1
+        now = time.monotonic()
+        if now >= self.shown + SHOWN_S:
+            self.shown = now
+            self.noticed(f"{self.retries} tried again")
+        if now >= self.logged + EVERY_S:
+            self.logged = now
+            logger.info("trying again in %.1f s: %s", wait, self.described(problem.message))
 
     async def attempt(self, transport: Transport, request: Request) -> tuple[Attempt, float]:
         """One try, within a place and the budget, and the seconds it took."""
@@ -153,14 +196,21 @@ class Driver:
             if self.budget.limit_usd is not None:
                 worst = worst_usd(self.counter.bound(request), request.max_tokens, self.model.price)
             await self.budget.reserve(worst)
-            said, sent = Attempt(None, maybe_paid=True), time.monotonic()
+            said, sent, beside = Attempt(None, maybe_paid=True), time.monotonic(), self.pace.in_flight
+            self.sent += 1
             try:
                 said = await transport.post(request)
             finally:
+                self.sent -= 1
                 paid = cost_usd(used(said.answer), self.model.price) if said.answer is not None else worst * said.maybe_paid
                 await self.budget.settle(worst, paid)
             self.heard |= not said.unreachable
-            return said, time.monotonic() - sent
+            seconds = time.monotonic() - sent
+            if said.answer is not None:
+                self.pace.took(seconds, beside)
+            elif said.late:
+                self.pace.late()
+            return said, seconds
 
     def check_reachable(self, said: Attempt, tries: int) -> None:
         """UserError where nobody ever answered at this address."""
@@ -168,18 +218,17 @@ class Driver:
             reason = said.fault.message if said.fault else "no connection"
             raise UserError(self.described(f"cannot be reached, {reason}: is the server running, and is {{base_url_from}} right?"))
 
-    def given_up(self, problem: Fault) -> ProviderError:
+    def given_up(self, said: Attempt, problem: Fault) -> ProviderError:
         """The status of a request that no retry could mend; UserError when that is all the endpoint still does."""
         if problem.after_s is not None and problem.after_s > self.retry_s:
             raise UserError(
                 self.described(f"{problem.message}; it asks to wait {problem.after_s:.0f} s: run again then, all answers are kept")
             )
         self.consecutive_failures += 1
+        hint = SLOW if said.late else "run again later"
         if self.consecutive_failures >= max(MOST_CONSECUTIVE_FAILURES, self.pace.most):
             raise UserError(
-                self.described(
-                    f"failed on the last {self.consecutive_failures} requests, {problem.message}; run again later, all answers are kept"
-                )
+                self.described(f"failed on the last {self.consecutive_failures} requests, {problem.message}; {hint}, all answers are kept")
             )
         return failure(Status.UNANSWERED, self.place.redacted(problem.message))
 
@@ -191,12 +240,6 @@ class Driver:
             message = message.replace(f"{{{mark}}}", value)
         return f"{self.place.shown}: {message}"
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait before the next try, but not once the stage stops."""
-        until = time.monotonic() + seconds
-        while not self.stopping and (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.2))
-
     @contextlib.contextmanager
     def draining(self) -> Iterator[None]:
         """While this runs, the first Ctrl-C only stops asking; the second is the usual one."""
@@ -205,8 +248,10 @@ class Driver:
         unsupported = (NotImplementedError, RuntimeError, ValueError)
 
         def stop() -> None:
-            self.stopping = self.interrupted = True
-            logger.warning("stopping: waiting for %s answers under way, which are paid for; Ctrl-C again drops them", self.pace.in_flight)
+            self.interrupted = True
+            self.stop()
+            if self.sent:
+                logger.warning("stopping: waiting for %s answers under way, which are paid for; Ctrl-C again drops them", self.sent)
             loop.remove_signal_handler(signal.SIGINT)
 
         with contextlib.suppress(*unsupported):
