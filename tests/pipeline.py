@@ -50,7 +50,7 @@ def tiny_params(model: Path, corpus: Path) -> dict[str, Any]:
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["subject"] |= {"model": str(model), "sha256": None}
     params["corpus"] |= {"source": str(corpus), "sha256": None, "format": "text"}
-    params["watch"] = {"subject": str(model), "corpus": str(corpus), "models": str(model)}
+    params["watch"] |= {"subject": str(model), "corpus": str(corpus), "models": str(model)}
     params["record"] |= {"neurons": 3, "excerpts": 64, "tokens": 16, "top": 18, "random": 14, "per_split": 4, "table_tokens": 64}
     params["models"]["tiny"] = params["models"]["smollm2"] | {"name": str(model), "sha256": None, "context": 512}
     params["models"]["script"] = params["models"]["smollm2"] | {

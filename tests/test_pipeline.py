@@ -190,3 +190,21 @@ def test_bad_input_is_one_line_and_exit_code_two(copy: Repository, section: str,
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (copy.folder / "out").exists()
+
+
+def test_given_explanations_are_scored_and_run_again_when_their_file_changes(copy: Repository) -> None:
+    params = copy.params()
+    units = read_recordings(copy.folder / "data" / "recordings")
+    first = units.name(0)
+    (copy.folder / "own.csv").write_text(f"name,explanation\n{first},the cat\nL9.N9,no such unit\n", encoding="utf-8")
+    params["explain"] |= {"method": "given", "given": "own.csv"}
+    copy.write_params(params)
+    said = copy.dvc("repro", "score")
+    assert "1 of the 2 units in own.csv are not recorded and left out: L9.N9" in said
+    found = read_explanations(copy.folder / "data" / "explanations.parquet")
+    assert found.texts == ["the cat"] + [None] * (len(units) - 1)
+    assert {str(status) for status in found.statuses[1:]} <= {"not_given", "silent_neuron"}
+    assert changed_stages(copy) <= {"track"}
+    with (copy.folder / "own.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{units.name(1)},the dog\n")
+    assert "explain" in changed_stages(copy) and "record" not in changed_stages(copy)

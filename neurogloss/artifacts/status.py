@@ -22,10 +22,15 @@ class Status(StrEnum):
     """Timed out, dropped or still failing after every retry."""
     TOO_LONG = "too_long"
     """The prompt does not fit the model's context even after shortening."""
+    NOT_GIVEN = "not_given"
+    """The file of given explanations has none for the unit."""
 
 
 CODES: tuple[Status, ...] = tuple(Status)
 """Position = the uint8 code in arrays of statuses. Append only."""
+
+UNASKED = (Status.SILENT, Status.NO_EXPLANATION, Status.NOT_GIVEN)
+"""Of a unit without a sentence, where nobody failed: they stop no stage."""
 
 ADVICE = {
     Status.REFUSED: "another prompt or another model may answer",

@@ -16,14 +16,14 @@ def import_(
     per_split: Annotated[int, typer.Option(help="Top and random excerpts of each split, at most.", min=1)] = 5,
     table_tokens: Annotated[int, typer.Option(help="Tokens that get a mean activation.", min=1)] = 16384,
 ) -> None:
-    """Read published neurons, old field names included. `dvc freeze record` keeps the pipeline from recording over them."""
+    """Read published neurons, old field names included. `dvc commit -f record` then keeps the pipeline from recording over them."""
     from tqdm import tqdm
 
     from neurogloss.artifacts.explanations import write_explanations
+    from neurogloss.artifacts.foreign import numbered, open_source
     from neurogloss.errors import UserError
     from neurogloss.exchange.adopt import adopt, choose_layout, scan
     from neurogloss.exchange.folder import fresh_folder
-    from neurogloss.exchange.foreign import numbered, open_source
     from neurogloss.exchange.published import published
 
     def progress(paths: Iterable[Path], what: str) -> Iterable[Path]:

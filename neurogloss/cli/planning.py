@@ -1,6 +1,7 @@
 """What explain, refine, simulate and score would ask of language models: the stages' own code, with a client that only counts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,8 @@ from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import ExplainPrompt, SimulatePrompt
+from neurogloss.config.prompts import ExplainPrompt, Given, SimulatePrompt
+from neurogloss.explainers.given import explain_given
 from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
@@ -29,6 +31,9 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
     prompt = params.prompts.explain[params.explain.method]
     planner = Planner(cache, prompt.answers if isinstance(prompt, ExplainPrompt) else 1, params.refine.sentences)
     texts: list[str | None] = [None if silent else stand_in(str(row)) for row, silent in enumerate(recordings.silent)]
+    if isinstance(prompt, Given):
+        found = explain_given(recordings, Path(params.explain.given))
+        texts = [next((one.text for one in row if one.text is not None), None) for row in found]
     asks = isinstance(chosen_simulator(params).prompt, SimulatePrompt)
     if isinstance(prompt, ExplainPrompt) or params.refine.rounds:
         known = explained(recordings, params, texts, planner, asks)

@@ -35,5 +35,7 @@ class ExplainParams(Section):
     samples: PositiveInt
     temperature: NonNegativeFloat
     max_tokens: PositiveInt
+    given: str
+    """File of explanations for the layout `given`; else a file that is always there, .dvcignore. DVC follows it, so it has no default."""
     concepts: ConceptsParams
     token_list: TokenListParams

@@ -192,6 +192,12 @@ class TokenList(Section):
     layout: Literal["token_list"]
 
 
+class Given(Section):
+    """No prompt: what the file `explain.given` says."""
+
+    layout: Literal["given"]
+
+
 class Vocabulary(Section):
     """No prompt of its own: a level for each token of the vocabulary, as `vocabulary` says."""
 
@@ -365,7 +371,7 @@ class Prompts(Section):
 
     examples: Examples
     """What several prompts show; they take it by its YAML anchor, so that a prompt depends on no example but its own."""
-    explain: dict[str, Annotated[AnyExplainPrompt | Concepts | TokenList, Field(discriminator="layout")]]
+    explain: dict[str, Annotated[AnyExplainPrompt | Concepts | TokenList | Given, Field(discriminator="layout")]]
     """`explain.method` chooses."""
     simulate: dict[str, Annotated[AnySimulatePrompt | Vocabulary | Reader | Auto, Field(discriminator="layout")]]
     """`simulate.method` chooses."""

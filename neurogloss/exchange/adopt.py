@@ -16,9 +16,9 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from neurogloss.artifacts.files import npy_header, open_array, write_array
+from neurogloss.artifacts.foreign import ActivationRecordIn, NeuronRecordIn, read_neuron
 from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Recordings, Slots, Split, assign_splits, write_frame
 from neurogloss.errors import UserError
-from neurogloss.exchange.foreign import ActivationRecordIn, NeuronRecordIn, read_neuron
 from neurogloss.measures.levels import firing_shares
 
 FLOAT16_MAX = 65504.0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Explanation, Explanations, explanations
+from neurogloss.artifacts.foreign import Source, read_explained
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status
-from neurogloss.exchange.foreign import Source, read_explained
 
 
 def published(recordings: Recordings, source: Source) -> Explanations:

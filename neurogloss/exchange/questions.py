@@ -20,7 +20,7 @@ from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.status import Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import SimulatePrompt
+from neurogloss.config.prompts import ExplainPrompt, SimulatePrompt
 from neurogloss.errors import UserError
 from neurogloss.exchange.written import WrittenQuestion, remember
 from neurogloss.explainers.run import check_failures, explain
@@ -120,7 +120,8 @@ def next_round(recordings: Recordings, params: Params, cache: Cache) -> Round | 
     candidates = explain(recordings, lenient, collector.open)
     if found := collector.open_round():
         return found
-    check_failures(candidates.rows, allowed)
+    if isinstance(params.prompts.explain[params.explain.method], ExplainPrompt):
+        check_failures(candidates.rows, allowed)
     explanations = refine(recordings, candidates, lenient, collector.open)
     if found := collector.open_round():
         return found

@@ -1,14 +1,15 @@
 """explain: candidate sentences for each neuron; nothing of the score split is looked at."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.artifacts.status import Status, too_many
+from neurogloss.artifacts.status import UNASKED, Status, too_many
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AnyExplainPrompt, Concepts, TokenList
+from neurogloss.config.prompts import AnyExplainPrompt, Concepts, Given, TokenList
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 
@@ -30,9 +31,13 @@ def explain(recordings: Recordings, params: Params, opened: OpenClient = open_cl
         from neurogloss.explainers.token_list import explain_token_list
 
         rows = [(one,) for one in explain_token_list(recordings, params.explain.token_list)]
+    elif isinstance(prompt, Given):
+        from neurogloss.explainers.given import explain_given
+
+        rows = explain_given(recordings, Path(params.explain.given))
     else:
         rows = prompted(recordings, params, prompt, opened)
-    check_failures(rows, params.limits.max_failed_share)
+        check_failures(rows, params.limits.max_failed_share)
     return Candidates(recordings.layers, recordings.indices, rows)
 
 
@@ -51,12 +56,12 @@ def prompted(recordings: Recordings, params: Params, prompt: AnyExplainPrompt, o
 
 
 def check_failures(rows: list[tuple[Candidate, ...]], allowed: float) -> None:
-    """UserError where more neurons failed than the params allow; silent ones and ones that no phrase fits do not count."""
+    """UserError where more neurons failed than the params allow; those about which nobody was asked do not count."""
     failed: Counter[Status] = Counter()
     tried = 0
     for candidates in rows:
         statuses = [candidate.status for candidate in candidates]
-        if statuses[0] in (Status.SILENT, Status.NO_EXPLANATION):
+        if statuses[0] in UNASKED:
             continue
         tried += 1
         if Status.OK not in statuses:

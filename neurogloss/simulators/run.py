@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Simulations
-from neurogloss.artifacts.status import CODES, Status, too_many
+from neurogloss.artifacts.status import CODES, UNASKED, Status, too_many
 from neurogloss.config.params import Params
 from neurogloss.config.prompts import Reader, Vocabulary
 from neurogloss.config.trust import caution
@@ -56,7 +56,7 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
 
 def check_failures(simulations: Simulations, allowed: float) -> None:
     """UserError where more simulations failed than the params allow; what no explanation was found for does not count here."""
-    excused = [CODES.index(status) for status in (Status.SILENT, Status.NO_EXPLANATION)]
+    excused = [CODES.index(status) for status in UNASKED]
     every = np.concatenate([simulations.status.ravel(), simulations.borrowed.status.ravel()])
     tried = every[~np.isin(every, excused)]
     failed: Counter[Status] = Counter(CODES[code] for code in tried if CODES[code] is not Status.OK)

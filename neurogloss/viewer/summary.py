@@ -20,6 +20,7 @@ MEANINGS = {
     Status.OK: "scored",
     Status.SILENT: "silent: never above zero on the excerpts its explanation is made from",
     Status.CONSTANT: "undefined: the recorded activations are all alike",
+    Status.NOT_GIVEN: "the file of given explanations has none",
     Status.NO_EXPLANATION: "no explanation was found, which scores 0 as a constant prediction does",
     Status.REFUSED: "the model refused to answer",
     Status.CUT_OFF: "the answer was cut off",
