@@ -32,6 +32,6 @@ def questions(
         return
     after = ", ".join(STAGES[STAGES.index(found.stage) + 1 :])
     typer.echo(
-        f"{count} questions of {found.stage} for {found.model} ({found.params.name}) in {out}; {len(found.answered)} are answered already"
+        f"{count} questions of {found.step} for {found.model} ({found.params.name}) in {out}; {len(found.answered)} are answered already"
         + (f"; {after}: once these are answered" if after else "")
     )

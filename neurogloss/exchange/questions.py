@@ -42,9 +42,10 @@ STAGES = ("explain", "refine", "simulate", "score")
 
 @dataclass
 class Round:
-    """What one stage asks of one model."""
+    """What one step asks of one model."""
 
-    stage: str
+    step: str
+    """A stage, or revise, which is a part of refine."""
     model: str
     """Name under `models`."""
     params: ModelParams
@@ -52,6 +53,11 @@ class Round:
     """By their keys, in the order in which the stage asks."""
     answered: set[str] = field(default_factory=set)
     """Keys of the questions whose answers are in the cache."""
+
+    @property
+    def stage(self) -> str:
+        """Whose questions these are."""
+        return self.step if self.step in STAGES else "refine"
 
 
 class CollectingClient:
@@ -71,7 +77,7 @@ class CollectingClient:
         known = remembered(self.cache, params, capability)
         if known is None:
             raise UserError(
-                f"whether {name} offers {capability} decides what {self.found.stage} asks, and is not known; set "
+                f"whether {name} offers {capability} decides what {self.found.step} asks, and is not known; set "
                 f"endpoints.{name}.capabilities to what it offers of [echo, top_logprobs, json_schema], or to []"
             )
         return known
@@ -103,7 +109,7 @@ class Collector:
         found = next((one for one in self.rounds if one.unanswered), None)
         if found is not None and found.params.provider in ("local", "scripted"):
             raise UserError(
-                f"{found.stage} asks {found.model}, which answers in this process; run `dvc repro {found.stage}`, "
+                f"{found.step} asks {found.model}, which answers in this process; run `dvc repro {found.stage}`, "
                 "then write the questions again"
             )
         return found
