@@ -18,12 +18,7 @@ COMMANDS = [line.strip().split("  ")[0] for line in PAGE.splitlines() if line.st
     "neurogloss cache export replies.jsonl",
     "neurogloss cache import replies.jsonl",
 ]
-STAGES = {
-    "explain": "--recordings data/recordings --out data/candidates.parquet",
-    "refine": "--recordings data/recordings --candidates data/candidates.parquet --out data/explanations.parquet",
-    "simulate": "--recordings data/recordings --explanations data/explanations.parquet --out data/simulations",
-}
-"""What `dvc repro` runs of this."""
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def answered(number: int, call: Call) -> Play:
@@ -64,8 +59,8 @@ def test_the_page_takes_a_run_through_without_an_endpoint(folder: Path) -> None:
     assert "80 answers added, 7 known already" in said[5]
     assert "every question is answered, so questions.jsonl is empty" in said[6]
     assert "87 replies in replies.jsonl" in said[7] and "0 replies added, 87 known already" in said[8]
-    for stage, options in STAGES.items():
-        run(folder, "-m", f"stages.{stage}", *options.split())
+    for stage in ("explain", "refine", "simulate"):
+        run(folder, *shlex.split(STAGES[stage]["cmd"])[1:])
     assert (folder / "data" / "simulations" / "simulations.json").exists()
 
 
