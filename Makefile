@@ -21,12 +21,10 @@ VARIANTS ?= one-phrase:explain.concepts.phrases=1 five-phrases:explain.concepts.
 compare: install
 	.ci/sweep $(VARIANTS)
 
-# MLflow on the store; one worker and no job runner, or it takes a gigabyte.
+# MLflow on the runs that can be compared with this result, the best first.
 PORT ?= 5000
 ui: install
-	mkdir -p .mlflow
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) \
-	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///.mlflow/mlflow.db}"
+	neurogloss ui --port $(PORT)
 
 # What the pipeline workflow runs.
 gate pipeline-pull pipeline-run pipeline-report pipeline-push: install

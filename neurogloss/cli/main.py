@@ -22,6 +22,7 @@ from neurogloss.cli.site import site
 from neurogloss.cli.stage import run
 from neurogloss.cli.sync import sync
 from neurogloss.cli.table import table
+from neurogloss.cli.ui import ui
 from neurogloss.cli.view import view
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -48,6 +49,7 @@ app.command()(compare)
 app.command()(changes)
 app.command()(check)
 app.command()(sync)
+app.command()(ui)
 app.command()(show)
 app.command()(table)
 app.command()(view)
