@@ -14,7 +14,7 @@ def main(out: Out, params: ParamsFile = Path("params.yaml")) -> None:
     """Record each neuron's strongest and some random excerpts."""
     from neurogloss.recording.run import record
 
-    record(watched_params(params, "subject", "corpus", "units"), out)
+    record(watched_params(params, "subject", "corpus", "sae", "units"), out)
 
 
 if __name__ == "__main__":

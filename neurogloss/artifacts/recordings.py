@@ -11,6 +11,7 @@ A folder:
     table_counts.npy    int32 (entry): how often each occurs in the excerpts that are not held out
     token_means.npy     float16 (neuron, entry): mean activation, the neuron's score excerpts and all that are held out left out;
                         NaN where nothing is left
+Of latents, most of which are zero at most tokens, activations and token_means are kept sparse (artifacts/sparse.py).
 
 A *slot* is a place in every neuron's row of excerpts; the layout is the same for all neurons:
 the strongest excerpts first, then the random ones.
@@ -29,7 +30,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
-from neurogloss.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
+from neurogloss.artifacts.files import open_array, read_json, read_table, write_json, write_table, written
+from neurogloss.artifacts.sparse import SparseRows, open_rows, write_rows
 from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.errors import UserError
 
@@ -138,11 +140,11 @@ class Recordings:
     vocabulary: list[bytes]
     """Bytes of each token id; may be half a character."""
     excerpts: Int32[np.ndarray, "neuron slot"]
-    activations: Float16[np.ndarray, "neuron slot token"]
+    activations: Float16[np.ndarray, "neuron slot token"] | SparseRows
     """The subject model's own unit."""
     table_tokens: Int32[np.ndarray, " entry"]
     table_counts: Int32[np.ndarray, " entry"]
-    token_means: Float16[np.ndarray, "neuron entry"]
+    token_means: Float16[np.ndarray, "neuron entry"] | SparseRows
     about: dict[str, Any]
     """The header: subject, dropped counts and the like."""
     kind: UnitKind = UnitKind.NEURONS
@@ -181,7 +183,7 @@ def write_recordings(path: Path, recordings: Recordings) -> None:
     with written(path) as folder:
         folder.mkdir()
         for key in ("excerpts", "activations", "table_tokens", "table_counts", "token_means"):
-            write_array(folder / f"{key}.npy", getattr(recordings, key))
+            write_rows(folder, key, getattr(recordings, key))
         write_frame(folder, recordings)
 
 
@@ -218,7 +220,8 @@ def read_recordings(path: Path) -> Recordings:
     header = read_json(path / "recordings.json", SCHEMA, VERSION)
     neurons = read_table(path / "neurons.parquet", SCHEMA + ".neurons", VERSION)
     corpus = read_table(path / "corpus.parquet", SCHEMA + ".corpus", VERSION)
-    tokens = corpus["tokens"].combine_chunks()
+    tokens, table_tokens = corpus["tokens"].combine_chunks(), open_array(path / "table_tokens.npy")
+    length = len(tokens[0]) if len(tokens) else 0
     found = Recordings(
         layers=neurons["layer"].to_numpy(),
         indices=neurons["neuron"].to_numpy(),
@@ -229,10 +232,10 @@ def read_recordings(path: Path) -> Recordings:
         documents=corpus.select(["document", "start"]),
         vocabulary=read_table(path / "vocabulary.parquet", SCHEMA + ".vocabulary", VERSION)["piece"].to_pylist(),
         excerpts=open_array(path / "excerpts.npy"),
-        activations=open_array(path / "activations.npy"),
-        table_tokens=open_array(path / "table_tokens.npy"),
+        activations=open_rows(path, "activations", (len(header["slots"]), length)),
+        table_tokens=table_tokens,
         table_counts=open_array(path / "table_counts.npy"),
-        token_means=open_array(path / "token_means.npy"),
+        token_means=open_rows(path, "token_means", (len(table_tokens),)),
         about=header["about"],
         kind=UnitKind(header.get("units", UnitKind.NEURONS)),
     )

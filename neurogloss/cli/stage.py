@@ -19,14 +19,16 @@ SimulationsFolder = Annotated[Path, typer.Option(help="What simulate wrote.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
 
 
-def watched_params(path: Path, *kinds: Literal["subject", "corpus", "units", "models"]) -> Params:
+def watched_params(path: Path, *kinds: Literal["subject", "corpus", "sae", "units", "models"]) -> Params:
     """Read params.yaml; UserError where a source of these kinds is a path that DVC does not watch, because its changes would be missed."""
     params = load_params(path)
     named = (params.explain.model, params.simulate.model, params.vocabulary.model, params.score.model)
     models = [(f"models.{name}.name", params.models[name]) for name in dict.fromkeys(named) if name in params.models]
+    coders = [] if params.subject.sae is None else params.subject.sae.sources
     sources = {
         "subject": [("subject.model", params.subject.model)],
         "corpus": [] if params.corpus.format == "huggingface" else [("corpus.source", params.corpus.source)],
+        "sae": [("subject.sae.source", source) for source in coders],
         "units": [("record.units", params.record.units)] if isinstance(params.record.units, str) else [],
         "models": [(key, model.name) for key, model in models if model.provider == "local"],
     }

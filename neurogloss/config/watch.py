@@ -10,6 +10,8 @@ class WatchParams(Section):
     """`subject.model` or a folder above it, where that is a path; else a file that is always there, .dvcignore."""
     corpus: str
     """The same for `corpus.source`."""
+    sae: str
+    """The same for `subject.sae.source`; for several a folder above them all."""
     units: str
     """The same for `record.units`."""
     models: str

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float16, Int32, Int64
 
 from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Slots, Split
+from neurogloss.artifacts.sparse import SparseRows
 from neurogloss.corpus.windows import Excerpts
 from neurogloss.measures.levels import firing_shares
 from neurogloss.recording import kernels
 from neurogloss.recording.layer import LayerState
 from neurogloss.recording.layers import LayerPlan, TokenTable
+from neurogloss.recording.moments import Moments
 from neurogloss.recording.strongest import FLOAT16_MAX, excerpts_of
 
 NEURONS_AT_ONCE = 256
@@ -24,8 +26,8 @@ class LayerResult:
 
     statistics: pa.Table
     excerpts: Int32[np.ndarray, "neuron slot"]
-    activations: Float16[np.ndarray, "neuron slot token"]
-    token_means: Float16[np.ndarray, "neuron entry"]
+    activations: Float16[np.ndarray, "neuron slot token"] | SparseRows
+    token_means: Float16[np.ndarray, "neuron entry"] | SparseRows
     clipped: int
     """Activations beyond float16 that were cut to it."""
 
@@ -43,7 +45,9 @@ def finish(plan: LayerPlan, state: LayerState, slots: Slots, corpus: Excerpts, t
         activations[part, order.shape[1] :] = state.random[part]
     left_out = slots.where() if corpus.held_out.any() else slots.where(Split.SCORE)  # Held-out excerpts are in no sum.
     means = token_means(state, excerpts, activations, left_out, corpus.tokens, table)
-    return LayerResult(statistics(plan, state, slots, activations), excerpts, activations, means, int(state.clipped[0]))
+    return LayerResult(
+        statistics(plan, state.moments, state.firing, slots, activations), excerpts, activations, means, int(state.clipped[0])
+    )
 
 
 def by_strength(keys: Int64[np.ndarray, "neuron top"], border: int, slots: Slots) -> Int64[np.ndarray, "neuron top"]:
@@ -55,9 +59,14 @@ def by_strength(keys: Int64[np.ndarray, "neuron top"], border: int, slots: Slots
     return order
 
 
-def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Float16[np.ndarray, "neuron slot token"]) -> pa.Table:
-    """The NEURONS columns. Peak and maximum never see the score split."""
-    moments = state.moments
+def statistics(
+    plan: LayerPlan,
+    moments: Moments,
+    firing: np.ndarray,
+    slots: Slots,
+    activations: Float16[np.ndarray, "neuron slot token"],
+) -> pa.Table:
+    """The NEURONS columns; `firing` counts activations above zero. Peak and maximum never see the score split."""
     open_slots = slots.where(*OPEN_SPLITS)
     strongest = torch.from_numpy(activations).amax(dim=2).float().numpy()  # numpy would convert both sides of each comparison.
     maximum = strongest[:, open_slots].max(axis=1).astype(np.float64)
@@ -69,7 +78,7 @@ def statistics(plan: LayerPlan, state: LayerState, slots: Slots, activations: Fl
         "variance": moments.variance,
         "skewness": moments.standardised(3),
         "kurtosis": moments.standardised(4),
-        "above_zero_share": state.firing / moments.count,
+        "above_zero_share": firing / moments.count,
         "firing_share": firing_shares(activations[:, slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)], np.where(peak > 0, peak, np.nan)),
         "maximum": maximum,
         "peak": np.where(peak > 0, peak, np.nan),

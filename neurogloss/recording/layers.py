@@ -1,7 +1,7 @@
 """What is to be recorded, settled before the first forward pass: neurons, random excerpts, tokens that get a mean."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ class LayerPlan:
     """So many of the strongest excerpts are kept of those that are not held out; the rest of the top places is for the held-out ones."""
     first: int = 0
     """Index of the first column's unit."""
+    sparse: bool = False
+    """Whether few units are above zero at a token, so that their values come sparse."""
 
 
 def excerpt_rng(seed: int) -> np.random.Generator:
@@ -46,6 +48,7 @@ def plan_layers(
     indices: Sequence[range],
     held_out: Bool[np.ndarray, " excerpt"],
     chosen: Mapping[int, Sequence[int]] | None = None,
+    sparse: bool = False,
 ) -> list[LayerPlan]:
     """Choose layers, units and random excerpts; a layer's draw depends on nothing but the seed and its own place.
 
@@ -76,7 +79,8 @@ def plan_layers(
         problems.append(f"record.top + record.random is {params.top + params.random}, more than the {params.excerpts} excerpts")
     if problems:
         raise UserError("; ".join(problems))
-    return [plan_layer(params, layer, indices[layer], held_out, (chosen or {}).get(layer)) for layer in sorted(layers)]
+    plans = [plan_layer(params, layer, indices[layer], held_out, (chosen or {}).get(layer)) for layer in sorted(layers)]
+    return [replace(plan, sparse=sparse) for plan in plans]
 
 
 def spans(layers: Sequence[int]) -> str:

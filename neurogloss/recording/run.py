@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from neurogloss.artifacts.files import open_array
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Slots, Split, assign_splits, read_recordings, write_recordings
 from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.corpus import CorpusParams
@@ -28,17 +29,21 @@ from neurogloss.parallel import ordered_parallel_map
 from neurogloss.recording.assembly import Assembly
 from neurogloss.recording.checkpoint import Scratch, run_key
 from neurogloss.recording.finish import LayerResult, finish
-from neurogloss.recording.layer import LayerState
 from neurogloss.recording.layers import LayerPlan, TokenTable, chosen_units, excerpt_rng, frequent_tokens, plan_layers
-from neurogloss.recording.stream import Job, empty_states, held, stream, streams
+from neurogloss.recording.sparse import SparseState
+from neurogloss.recording.sparse_finish import finish_sparse
+from neurogloss.recording.stream import Job, State, empty_states, held, stream, streams
 from neurogloss.subject.device import device
 from neurogloss.subject.model import Subject, load_subject
+from neurogloss.subject.sae.sources import resolve_coder
 from neurogloss.subject.sources import resolve
 
 logger = logging.getLogger(__name__)
 
 CODE = 4
 """Raised with every change of the arithmetic, so that half-finished work of older code is not taken up."""
+SPARSE_BYTES = 200
+"""Of a sparse unit's state for each of its strongest excerpts: some tokens that fire, and their sums."""
 
 
 def record(params: Params, out: Path) -> Recordings:
@@ -64,11 +69,11 @@ def record_excerpts(
     subject: Subject, excerpts: Excerpts, params: RecordParams, scratch: Scratch, kind: UnitKind = UnitKind.NEURONS
 ) -> Recordings:
     """Units sorted by layer and index; the large arrays stay in the scratch folder."""
-    plans = plan_layers(params, subject.indices, excerpts.held_out, chosen_units(params, kind))
+    plans = plan_layers(params, subject.indices, excerpts.held_out, chosen_units(params, kind), kind is UnitKind.LATENTS)
     slots = assign_splits(params.top, params.random, params.per_split)
     table = frequent_tokens(excerpts.tokens[~excerpts.held_out], params.table_tokens)
     assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
-    room = int(memory_mb() * 1e6 - streams(subject.widths) * held(subject.widths))
+    room = int(memory_mb() * 1e6 - streams(subject.held) * held(subject.held))
     for group in passes(plans, params, len(table.tokens), room):
         if all(plan.layer in assembly.finished for plan in group):
             continue
@@ -90,7 +95,7 @@ def record_excerpts(
         corpus=excerpts.tokens,
         documents=pa.table({"document": excerpts.documents, "start": excerpts.starts}),
         vocabulary=subject.vocabulary,
-        excerpts=assembly.array("excerpts"),
+        excerpts=open_array(assembly.path("excerpts")),
         activations=assembly.array("activations"),
         table_tokens=table.tokens,
         table_counts=table.counts,
@@ -105,13 +110,14 @@ def record_excerpts(
     )
 
 
-def finished(
-    left: list[tuple[LayerPlan, LayerState]], slots: Slots, excerpts: Excerpts, table: TokenTable
-) -> Iterator[tuple[int, LayerResult]]:
+def finished(left: list[tuple[LayerPlan, State]], slots: Slots, excerpts: Excerpts, table: TokenTable) -> Iterator[tuple[int, LayerResult]]:
     """The result of each layer; the next ones are worked on while one is written. `left` is emptied."""
 
-    def result(pair: tuple[LayerPlan, LayerState]) -> tuple[int, LayerResult]:
-        return pair[0].layer, finish(*pair, slots, excerpts, table)
+    def result(pair: tuple[LayerPlan, State]) -> tuple[int, LayerResult]:
+        plan, state = pair
+        if isinstance(state, SparseState):
+            return plan.layer, finish_sparse(plan, state, slots, excerpts, table)
+        return plan.layer, finish(plan, state, slots, excerpts, table)
 
     return ordered_parallel_map(result, (left.pop(0) for _ in range(len(left))), threads())
 
@@ -122,7 +128,8 @@ def passes(plans: Sequence[LayerPlan], params: RecordParams, entries: int, room:
     Even ones need the least memory, and those before the last end early in the model. The result is the same however layers are grouped.
     """
     each = (params.top + params.random) * (2 * params.tokens + 12) + 8 * entries + 100
-    needed = [len(plan.neurons) * each for plan in plans]
+    sparse = SPARSE_BYTES * params.top
+    needed = [len(plan.neurons) * (sparse if plan.sparse else each) for plan in plans]
     runs = split(needed, room)
     limits = sorted({sum(needed[start:stop]) for stop in range(len(needed) + 1) for start in range(stop)})
     even = limits[bisect_left(limits, -len(runs), key=lambda limit: -len(split(needed, limit)))]
@@ -182,9 +189,11 @@ def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpt
 
 
 def fingerprint(params: SubjectParams) -> list[list[Any]]:
-    """Name, size and time of the files of the model."""
-    path = resolve(params.model, params.revision, params.sha256)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    """Name, size and time of the files of the model and of what gives its latents."""
+    paths = [resolve(params.model, params.revision, params.sha256)]
+    if params.sae is not None:
+        paths += [resolve_coder(source, params.sae.revision, params.sae.sha256) for source in params.sae.sources]
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 

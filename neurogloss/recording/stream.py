@@ -22,6 +22,7 @@ from neurogloss.recording.checkpoint import Scratch
 from neurogloss.recording.layer import Batch, LayerRecorder, LayerState, empty_state
 from neurogloss.recording.layers import BATCH_TOKENS, SHARD_BATCHES, LayerPlan, TokenTable
 from neurogloss.recording.moments import Moments, join
+from neurogloss.recording.sparse import SparseRecorder, SparseState, empty_sparse_state
 from neurogloss.subject.device import device
 from neurogloss.subject.model import Subject
 
@@ -34,6 +35,7 @@ LAST = 4
 """A batch over one of the last shard's."""
 HELD = 12
 """Times the widest layer's activations in float32 that a stream takes: three are in use at once, the rest is smaller things and gaps."""
+State = LayerState | SparseState
 STREAMS = 8
 """Batches that go through the subject at the same time, at most: a layer takes one after the other into its state."""
 
@@ -79,7 +81,7 @@ class Job:
 class Part(NamedTuple):
     """What a run of shards gave."""
 
-    states: list[LayerState]
+    states: list[State]
     moments: list[list[Moments]]
     """Of each layer in each shard: joining them is the one step whose order counts."""
 
@@ -92,13 +94,23 @@ class BatchMoments(NamedTuple):
     """Of each layer."""
 
 
-def empty_states(job: Job) -> list[LayerState]:
+def empty_states(job: Job) -> list[State]:
     """One state per planned layer, before the first excerpt."""
     length, entries = job.excerpts.tokens.shape[1], len(job.table.tokens)
-    return [empty_state(len(plan.neurons), job.top, plan.random.shape[1], length, entries) for plan in job.plans]
+    return [
+        empty_sparse_state(plan, job.top, entries, job.excerpts.held_out, length)
+        if plan.sparse
+        else empty_state(len(plan.neurons), job.top, plan.random.shape[1], length, entries)
+        for plan in job.plans
+    ]
 
 
-def stream(subject: Subject, job: Job, states: list[LayerState], scratch: Scratch) -> None:
+def recorder(plan: LayerPlan, state: State) -> LayerRecorder | SparseRecorder:
+    """What takes a layer's values into its state."""
+    return SparseRecorder(plan, state) if isinstance(state, SparseState) else LayerRecorder(plan, state)
+
+
+def stream(subject: Subject, job: Job, states: list[State], scratch: Scratch) -> None:
     """Fill the states with all excerpts, going on where a killed run stopped.
 
     On another engine than the local one, runs of shards go to its workers; the result is the same to the last bit.
@@ -119,7 +131,7 @@ def stream(subject: Subject, job: Job, states: list[LayerState], scratch: Scratc
         for run, part in zip(runs, map_shards(run_part, job, runs), strict=True):
             last = min(run[-1] + size, count)
             for plan, state, other in zip(job.plans, states, part.states, strict=True):
-                state.take(other, plan, range(run[0], last))
+                state.take(other, plan, range(run[0], last))  # type: ignore[arg-type]  # both are of the plan's kind
             add_moments(states, part.moments)
             bar.update((last - run[0]) * tokens.shape[1])
             keep(scratch, name, states, last, count)
@@ -134,13 +146,13 @@ def until(due: Callable[[], bool], left: deque[int]) -> Iterator[int]:
 
 
 def run_shards(
-    subject: Subject, job: Job, states: Sequence[LayerState], shards: Iterable[int], progress: Callable[[int], Any]
+    subject: Subject, job: Job, states: Sequence[State], shards: Iterable[int], progress: Callable[[int], Any]
 ) -> Iterator[list[Moments]]:
     """Send shards through the subject into the states; each shard's moments, layer by layer, in the order of the shards.
 
     Batches go side by side on threads of their own, which need not wait for each other as they do within a product.
     """
-    recorders = {plan.layer: LayerRecorder(plan, state) for plan, state in zip(job.plans, states, strict=True)}
+    recorders = {plan.layer: recorder(plan, state) for plan, state in zip(job.plans, states, strict=True)}
 
     def see(batch: Batch) -> BatchMoments:
         moments: dict[int, Moments] = {}
@@ -153,7 +165,7 @@ def run_shards(
 
     def told() -> Iterator[BatchMoments]:
         todo = (batch for first in shards for batch in batches(job.excerpts, job.table, first))
-        for taken in on_streams(see, todo, subject.widths):
+        for taken in on_streams(see, todo, subject.held):
             progress(taken.batch.tokens.numel())
             yield taken
 
@@ -180,7 +192,7 @@ def held(widths: Sequence[int]) -> int:
     return HELD * 4 * BATCH_TOKENS * max(widths) if device() == "cpu" else 0
 
 
-def add_moments(states: Sequence[LayerState], shards: Iterable[Sequence[Moments]]) -> None:
+def add_moments(states: Sequence[State], shards: Iterable[Sequence[Moments]]) -> None:
     """Join what shards gave, in their order."""
     for shard in shards:
         for state, moments in zip(states, shard, strict=True):
@@ -209,18 +221,18 @@ def split_runs(shards: range, count: int) -> list[range]:
     return [shards[place : place + each] for place in range(0, len(shards), each)]
 
 
-def keep(scratch: Scratch, name: str, states: Sequence[LayerState], done: int, count: int) -> None:
+def keep(scratch: Scratch, name: str, states: Sequence[State], done: int, count: int) -> None:
     """Save the states now and then, but not at the end."""
     if scratch.due() and done < count:
         scratch.save(name, named(states), {"next": done})
 
 
-def named(states: Sequence[LayerState]) -> dict[str, np.ndarray]:
+def named(states: Sequence[State]) -> dict[str, np.ndarray]:
     """All arrays of all states, by name."""
     return {f"{place}-{label}": array for place, state in enumerate(states) for label, array in state.arrays().items()}
 
 
-def restore(scratch: Scratch, name: str, states: list[LayerState]) -> int:
+def restore(scratch: Scratch, name: str, states: list[State]) -> int:
     """Put what an earlier run kept into the states; the number of the next excerpt."""
     kept = scratch.load(name)
     if kept is None:

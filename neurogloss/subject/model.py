@@ -70,6 +70,11 @@ class Subject:
         return tuple(units.width if units else 0 for units in self.units)
 
     @property
+    def held(self) -> tuple[int, ...]:
+        """Numbers at each token that a forward pass holds of each layer, at most."""
+        return tuple(units.held if units else 0 for units in self.units)
+
+    @property
     def indices(self) -> tuple[range, ...]:
         """Indices of each layer's units."""
         return tuple(range(units.first, units.first + units.width) if units else range(0) for units in self.units)

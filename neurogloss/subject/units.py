@@ -31,6 +31,16 @@ class Units(ABC):
         """Whether the module's output is read, and not its input."""
         return False
 
+    @property
+    def held(self) -> int:
+        """Numbers at each token that a forward pass holds of this layer, at most."""
+        return self.width
+
+    @property
+    def sparse(self) -> bool:
+        """Whether `values` gives a sparse tensor, because few units are above zero at a token and none below."""
+        return False
+
     @abstractmethod
     def values(self, seen: Float[Tensor, "excerpt token size"]) -> Float[Tensor, "excerpt token unit"]:
         """The units' values, from what the module is given or gives; may be `seen` itself or a view of it."""
@@ -40,5 +50,5 @@ class Units(ABC):
         module = model.get_submodule(self.module)
         if self.reads_output:
             module.register_forward_hook(lambda _, inputs, output: show(output[0] if isinstance(output, tuple) else output))
-        else:
-            module.register_forward_pre_hook(lambda _, inputs: show(inputs[0]))
+        else:  # Some layers are given everything by name, what they read first.
+            module.register_forward_pre_hook(lambda _, inputs, named: show((inputs or tuple(named.values()))[0]), with_kwargs=True)

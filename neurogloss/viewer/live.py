@@ -40,7 +40,7 @@ def analyse(model: Model, text: str) -> dict[str, Any]:
     found: dict[int, dict[str, Any]] = {}
 
     def visit(layer: int, activations: Any) -> None:
-        found[layer] = awake(model.result, layers[layer], activations[0].float().cpu().numpy(), subject.indices[layer].start)
+        found[layer] = awake(model.result, layers[layer], activations[0].to_dense().float().cpu().numpy(), subject.indices[layer].start)
 
     with model.lock:
         subject.activations(torch.tensor([ids]), sorted(layers), visit)

@@ -33,6 +33,7 @@ class MadeUp:
         self.widths = tuple(widths)
         self.sites = tuple(f"layer.{layer}" for layer in range(len(widths)))
         self.indices = tuple(range(width) for width in widths)
+        self.held = self.widths
         self.vocabulary = [b"t%d" % token for token in range(VOCABULARY)]
         self.by_token = [rng.normal(-0.5, scale, (VOCABULARY, width)).astype(np.float32) for width in widths]
         for table in self.by_token:

@@ -100,6 +100,7 @@ class Both:
         self.tables, width = tables, tables[0].shape[1]
         self.units = [SignedNeurons("", 2 * width) if signed else Neurons("", width) for _ in tables]
         self.widths = tuple(units.width for units in self.units)
+        self.held = self.widths
         self.indices = tuple(range(units.first, units.first + units.width) for units in self.units)
         self.vocabulary = [b"t%d" % token for token in range(len(tables[0]))]
         self.loader = None
