@@ -12,7 +12,7 @@ from neurogloss.artifacts.units import UnitKind
 from neurogloss.comparison.ruler import caution_about, simulator, without_unused
 from neurogloss.errors import UserError
 
-WITHOUT_EFFECT = {"capabilities", "key_from", "max_failed_share", "price"}
+WITHOUT_EFFECT = {"capabilities", "headers_from", "key_from", "max_failed_share", "price"}
 """Params of models and stages that change no number."""
 RECORDINGS = "data/recordings"
 """What record writes."""

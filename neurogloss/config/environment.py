@@ -8,6 +8,7 @@ ENGINE=ray              spread the work over a Ray cluster (default: local)
 RAY_ADDRESS             where the cluster is, HOST:PORT (default: one started on this machine)
 OPENAI_API_KEY          key of an OpenAI-compatible endpoint; models with key_from name another variable
 OPENAI_BASE_URL         that endpoint; models with base_url_from name another variable (default: OpenAI's)
+OPENAI_ORG_ID           organisation, and OPENAI_PROJECT_ID project, sent to OpenAI alone
 NEUROGLOSS_CONCURRENCY  requests in flight at an endpoint (default: 16)
 NEUROGLOSS_TIMEOUT_S    seconds an endpoint may take for one answer (default: 120)
 NEUROGLOSS_RETRY_S      seconds one request may be tried again and again (default: 600)

@@ -1,6 +1,7 @@
 """models: the language models that explain and simulate."""
 
 import json
+import re
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, PositiveInt, field_validator, model_validator
@@ -25,6 +26,10 @@ OWN = {
     "response_format": "the prompt decides it",
 }
 """What `extra` cannot say, and what says it."""
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+FRAMING = {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+"""Headers that the client itself sets."""
 
 
 class ModelEntry(Section):
@@ -48,12 +53,32 @@ class ModelEntry(Section):
 
     The key itself is never in a file.
     """
+    headers_from: dict[str, str] = Field(default_factory=dict)
+    """HTTP header -> environment variable that holds its value, such as `api-key: AZURE_KEY`. A value is never in a file or a message."""
     logprobs: PositiveInt | None = None
     """Alternatives that the endpoint lists for each token (absent: 20). More, as vLLM lists with --max-logprobs, make levels exact."""
 
     extra: dict[str, JsonValue] = Field(default_factory=dict)
     """JSON that goes into every request to the endpoint, such as `reasoning_effort: low`: it replaces what neurogloss sends under the same
     name, and null leaves that out. It can change an answer, so it is part of the key under which the answer is kept. No secrets."""
+
+    @field_validator("base_url_from", "key_from")
+    @classmethod
+    def is_a_variable(cls, name: str | None) -> str | None:
+        """The name of a variable, not what it holds."""
+        if name is not None and (not VARIABLE.fullmatch(name) or next(secret_places(name), None) is not None):
+            raise PydanticCustomError(HIDDEN, "it takes the name of an environment variable, such as MY_KEY, not what the variable holds")
+        return name
+
+    @field_validator("headers_from")
+    @classmethod
+    def are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        """Headers that a client may set, each with the name of a variable."""
+        for header, variable in headers.items():
+            if not HEADER.fullmatch(header) or header.lower() in FRAMING:
+                raise PydanticCustomError(HIDDEN, "{header} is no header that can be set here", {"header": header})
+            cls.is_a_variable(variable)
+        return headers
 
     @field_validator("extra")
     @classmethod

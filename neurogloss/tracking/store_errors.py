@@ -47,8 +47,10 @@ def masked(text: str) -> str:
 
     >>> masked("cannot reach postgresql://me:secret@host/db")
     'cannot reach postgresql://***@host/db'
+    >>> masked("http://me:p@ss@host/db")
+    'http://***@host/db'
     """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    return re.sub(r"://[^/\s]+@", "://***@", text)
 
 
 def one_line(error: Exception) -> str:

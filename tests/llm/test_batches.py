@@ -181,3 +181,17 @@ def test_an_interrupted_wait_says_how_to_go_on(ask, monkeypatch: pytest.MonkeyPa
     with BatchServer() as server, pytest.raises(asyncio.CancelledError):
         ask(server, questions(2))
     assert "run again with BATCH=1 to collect them" in caplog.text
+
+
+def test_a_batch_goes_out_with_the_models_own_headers_and_query_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"OPENAI_ORG_ID": "org-1", "OPENAI_PROJECT_ID": "proj-1", "OPENAI_CUSTOM_HEADERS": "x-mine: 1", "AZURE_KEY": "0f1e2d3c4b5a"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with BatchServer() as server:
+        monkeypatch.setenv("GATEWAY", f"{server.url}?api-version=1")
+        with open_client("gpt", model(base_url_from="GATEWAY", headers_from={"api-key": "AZURE_KEY"})) as client:
+            assert all(isinstance(answer, Reply) for answer in client.ask(questions(2), ""))
+        for call in server.calls:
+            assert "api-version=1" in call.path
+            assert call.headers["api-key"] == "0f1e2d3c4b5a"
+            assert not {"authorization", "openai-organization", "openai-project", "x-mine"} & set(call.headers)

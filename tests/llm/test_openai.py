@@ -278,7 +278,7 @@ def test_two_models_live_at_two_endpoints(ask: Callable[..., list[Answer]], monk
         assert (len(one.calls), len(other.calls)) == (1, 1)
         assert other.calls[0].headers["authorization"] == "Bearer other-key"
         ask(one, [question("a third")], base_url_from="SIMULATOR_URL")
-        assert KEY not in other.calls[1].headers["authorization"]
+        assert "authorization" not in other.calls[1].headers
 
 
 def test_an_endpoint_that_gets_no_key_and_wants_one_says_where_to_name_it(

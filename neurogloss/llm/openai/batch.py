@@ -12,7 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
+import httpx2
 import openai
 
 from neurogloss.artifacts.status import Status
@@ -37,6 +39,8 @@ MOST_REQUESTS, MOST_BYTES = 50_000, 100_000_000
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 60.0
 MOST_FORMS = 4
 """Times that a request is sent, each in another form."""
+TECHNICAL = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"}
+"""Headers that are the library's business."""
 DEAD = ("failed", "expired", "cancelled", "cancelling")
 ENDED = ("completed", *DEAD)
 MARK = "neurogloss"
@@ -50,8 +54,18 @@ Asked = dict[str, tuple[int, Request]]
 def open_batches(place: Endpoint, driver: Driver, known: KnownCapabilities, cache: Cache) -> "Batches":
     """Through the official library: files and batches are few, and their forms many."""
     limits = openai.Timeout(float(environment.answer_timeout_s()), connect=CONNECT_S)
-    transport = openai.DefaultAioHttpClient(timeout=limits, follow_redirects=False)
-    api = openai.AsyncOpenAI(api_key=place.key, base_url=place.base_url, max_retries=0, timeout=limits, http_client=transport)
+
+    async def own_headers(request: httpx2.Request) -> None:
+        """The library would send a key that is none and, to any server, what its own variables say."""
+        for name in set(request.headers) - TECHNICAL:
+            del request.headers[name]
+        request.headers.update(place.headers)
+
+    transport = openai.DefaultAioHttpClient(timeout=limits, follow_redirects=False, event_hooks={"request": [own_headers]})
+    address, _, query = place.base_url.partition("?")
+    key = place.key or "none"
+    more = dict(parse_qsl(query))
+    api = openai.AsyncOpenAI(api_key=key, base_url=address, default_query=more, max_retries=0, timeout=limits, http_client=transport)
     return Batches(api, driver, known, cache)
 
 
@@ -216,6 +230,7 @@ class Batches:
         """The answer in a line of the result; a Fault where all the others would fail alike."""
         response = value.get("response") or {}
         text = json.dumps(response.get("body") or {"error": value.get("error") or "no answer"})
+        text = self.driver.place.without_secrets(text)
         problem = fault(int(response.get("status_code") or 500), {}, text)
         if problem is None:
             try:

@@ -64,11 +64,11 @@ class Connection:
         if self.opened is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=context(self.place.base_url))
             headers = {
-                "authorization": f"Bearer {self.place.key}",
                 "content-type": "application/json",
                 "accept": "application/json",
                 "accept-encoding": "gzip, deflate",
                 "user-agent": "neurogloss",
+                **self.place.headers,
             }
             self.opened = aiohttp.ClientSession(
                 connector=connector,
@@ -110,7 +110,7 @@ class Connection:
     def read(self, request: Request, raw: Raw, usual: dict[str, Any], forms: Forms) -> Attempt:
         """What an answer means. One that holds a choice is an answer, whatever its headers say: it was paid for."""
         self.heard(raw.headers)
-        text = text_of(raw.content, raw.headers)
+        text = self.place.without_secrets(text_of(raw.content, raw.headers))
         value = choices(text) if raw.status < 300 else None
         if value is None:
             problem = fault(raw.status, raw.headers, text) or Fault("retry", "the body has no answer")
