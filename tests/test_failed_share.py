@@ -2,18 +2,19 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.simulations import Simulations
-from neurogloss.artifacts.status import ADVICE, Status
+from neurogloss.artifacts.status import ADVICE, CODES, UNASKED, FailureLimit, Status
 from neurogloss.errors import UserError
 from neurogloss.explainers import run as explain
 from neurogloss.simulators import run as simulate
-from tests.simulated import simulated
+from tests.simulated import explained, simulated
 
-FAILURES = [status for status in Status if status not in (Status.OK, Status.SILENT, Status.NO_EXPLANATION, Status.CONSTANT)]
+FAILURES = [status for status in Status if status not in (Status.OK, Status.CONSTANT, *UNASKED)]
 
 
 def rows(statuses: list[Status]) -> list[tuple[Candidate, ...]]:
@@ -53,10 +54,27 @@ def test_the_share_that_the_params_allow_is_allowed() -> None:
 
 def test_failed_simulations_are_counted_by_cause(recordings: Recordings) -> None:
     few = of([Status.CUT_OFF], recordings)
-    simulate.check_failures(few, 1 / tried(recordings, few))
+    simulate.check_failures(few, explained(recordings), 1 / tried(recordings, few))
     many = of([Status.CUT_OFF] * 3 + [Status.UNPARSABLE], recordings)
     with pytest.raises(
         UserError, match=r"of the simulations failed \(3 cut_off, 1 unparsable\), .*; cut_off: raise max_tokens of the prompt"
     ):
-        simulate.check_failures(many, 3 / tried(recordings, many))
-    simulate.check_failures(of([Status.SILENT] * 3 + [Status.NO_EXPLANATION], recordings), 0.0)
+        simulate.check_failures(many, explained(recordings), 3 / tried(recordings, many))
+
+
+def test_a_neuron_whose_explanation_failed_is_no_failed_simulation(recordings: Recordings) -> None:
+    found = of([], recordings)
+    lost = np.flatnonzero(~recordings.silent)[-3:]
+    found.status[lost] = CODES.index(Status.REFUSED)
+    found.levels[lost] = np.nan
+    simulate.check_failures(found, explained(recordings, dict.fromkeys(lost.tolist(), Status.REFUSED)), 0.0)
+    with pytest.raises(UserError, match="refused"):
+        simulate.check_failures(found, explained(recordings), 0.0)
+
+
+def test_a_stage_ends_with_the_failure_that_is_one_too_many() -> None:
+    limit = FailureLimit("simulations", "simulate", 0.1, 240)
+    for _ in range(24):
+        limit.add(Status.CUT_OFF)
+    with pytest.raises(UserError, match=r"25 of 240 simulations failed .25 cut_off., .* 10% of all, so the rest was not asked"):
+        limit.add(Status.CUT_OFF)

@@ -1,7 +1,10 @@
 """Why a row has no number: the closed list of outcomes, counted by cause in the metrics."""
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
+
+from neurogloss.errors import UserError
 
 
 class Status(StrEnum):
@@ -34,7 +37,7 @@ UNASKED = (Status.SILENT, Status.NO_EXPLANATION, Status.NOT_GIVEN)
 
 ADVICE = {
     Status.REFUSED: "another prompt or another model may answer",
-    Status.CUT_OFF: "raise {limit}; a model that thinks first needs thousands",
+    Status.CUT_OFF: "raise {limit}; a model that thinks first needs thousands, one that writes blanks without end another prompt",
     Status.UNPARSABLE: "see what was answered with `neurogloss cache export FILE`; another prompt or a stronger model may keep to the form",
     Status.UNANSWERED: "run again: what was answered is kept, only the rest is asked",
     Status.TOO_LONG: "set models.*.context to what the model takes, and prompts are cut to fit; else choose a shorter prompt",
@@ -48,7 +51,25 @@ LIMITS = {
 }
 
 
-def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, allowed: float) -> str:
+class FailureLimit:
+    """Counts failures as they come, and ends the stage as soon as their share cannot fall under the allowed one any more."""
+
+    def __init__(self, what: str, stage: str, allowed: float, total: int) -> None:
+        self.what = what
+        self.stage = stage
+        self.allowed = allowed
+        self.total = total
+        """How many there will be in the whole stage, failed or not."""
+        self.failed: Counter[Status] = Counter()
+
+    def add(self, status: Status, count: int = 1) -> None:
+        """Count so many that failed for good; UserError with all that came so far where they are too many."""
+        self.failed[status] += count
+        if message := too_many(self.failed, self.total, self.what, self.stage, self.allowed, early=True):
+            raise UserError(message)
+
+
+def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, allowed: float, early: bool = False) -> str:
     """What to say where more failed than the params allow; nothing where they do not."""
     share = sum(failed.values()) / max(1, tried)
     if share <= allowed:
@@ -57,4 +78,6 @@ def too_many(failed: Mapping[Status, int], tried: int, what: str, stage: str, al
     causes = ", ".join(f"{count} {cause}" for cause, count in ordered)
     advice = ADVICE.get(ordered[0][0], "").format(limit=LIMITS[stage])
     hint = f"; {ordered[0][0]}: {advice}" if advice else ""
-    return f"{share:.0%} of the {what} failed ({causes}), limits.max_failed_share allows {allowed:.0%}{hint}"
+    begin = f"{sum(failed.values())} of {tried} {what}" if early else f"{share:.0%} of the {what}"
+    end = " of all, so the rest was not asked" if early else ""
+    return f"{begin} failed ({causes}), limits.max_failed_share allows {allowed:.0%}{end}{hint}"

@@ -19,7 +19,7 @@ from neurogloss.explainers.prompted import explain_prompted
 from neurogloss.llm.cache import Cache, CachedReply
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
-from neurogloss.llm.request import Answer, Capability, Client, Request, failure
+from neurogloss.llm.request import Answer, Came, Capability, Client, Request, failure
 from neurogloss.llm.tokens import fitting
 from neurogloss.refining.choosing import select_scores
 from neurogloss.simulators.choice import chosen_simulator
@@ -100,7 +100,7 @@ class ReplayingClient:
             return capability != "json_schema"
         return bool(remembered(self.replay.cache, self.params, capability))
 
-    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """Known answers; a failure for each other question."""
         known = self.replay.cache.find(request.key for request in requests)
         self.replay.found += [

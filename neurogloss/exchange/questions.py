@@ -29,7 +29,7 @@ from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.bodies import body
 from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities, remembered
 from neurogloss.llm.openai.endpoint import endpoint
-from neurogloss.llm.request import Answer, Capability, Client, Request, failure
+from neurogloss.llm.request import Answer, Came, Capability, Client, Request, failure
 from neurogloss.refining.refine import refine
 from neurogloss.scorers.asked import ask_scorers, first_lenders
 from neurogloss.simulators.borrowing import draw_lenders
@@ -82,7 +82,7 @@ class CollectingClient:
             )
         return known
 
-    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """Known answers; a failure for each other question."""
         by_key = {request.key: request for request in requests}
         known = {key: levels_only(by_key[key], kept.answer) for key, kept in self.cache.each(by_key)}
@@ -135,7 +135,7 @@ def next_round(recordings: Recordings, params: Params, cache: Cache) -> Round | 
         simulations = simulate(recordings, explanations, lenient, collector.open)
         if found := collector.open_round():
             return found
-        check_simulations(simulations, allowed)
+        check_simulations(simulations, explanations, allowed)
     borrowers, lenders = draw_lenders(recordings.layers, explanations.texts, scorable(recordings, explanations), *drawn(params))
     ask_scorers(recordings, explanations.texts, first_lenders(borrowers, lenders, len(recordings)), params, collector.open)
     return collector.open_round()

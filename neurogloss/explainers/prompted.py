@@ -3,19 +3,22 @@
 Only the explain split is looked at; the layout `tokens` shows the token table, from which the score excerpts are left out.
 """
 
+from collections import Counter
+
 import numpy as np
 from jaxtyping import Int
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings, Split
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.explain import ExplainParams, TokenListParams
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, PiecesPrompt, TokensPrompt, excerpt
+from neurogloss.errors import ProviderError
 from neurogloss.explainers.answers import read_answer
 from neurogloss.explainers.layouts import answer, cut_pieces, question
 from neurogloss.explainers.token_list import strongest_tokens
-from neurogloss.llm.request import Client, Message, Request, model_id
+from neurogloss.llm.request import Client, Message, Reply, Request, model_id
 from neurogloss.measures.levels import levels
 
 PER_MESSAGE = 8
@@ -32,12 +35,32 @@ def explain_prompted(  # six of these are what a prompt is made of, the seventh 
     model: ModelParams,
     count: Count,
     client: Client,
+    allowed: float = 1.0,
 ) -> list[list[Candidate]]:
-    """The candidates of each neuron, in the order of its samples: at least one, be it a failure. The rows must not be silent."""
+    """The candidates of each neuron, in the order of its samples: at least one, be it a failure. The rows must not be silent.
+
+    UserError as soon as more neurons than `allowed`, a share, must end without any.
+    """
     asked = requests_for(recordings, rows, prompt, params, model, count)
-    replies = iter(client.ask([request for requests in asked for request in requests], "explaining"))
-    found = [[candidate for _ in requests for candidate in read_answer(next(replies), prompt)] for requests in asked]
-    return [candidates or [unasked(recordings, int(row), prompt, params)] for row, candidates in zip(rows, found, strict=True)]
+    found = [[] if requests else [unasked(recordings, int(row), prompt, params)] for row, requests in zip(rows, asked, strict=True)]
+    owners = [place for place, requests in enumerate(asked) for _ in requests]
+    pending = Counter(owners)
+    hopeful = sum(bool(requests) or candidates[0].status is Status.TOO_LONG for requests, candidates in zip(asked, found, strict=True))
+    limit = FailureLimit("explanations", "explain", allowed, hopeful)
+    usable: set[int] = set()
+
+    def arrived(index: int, reply: Reply | ProviderError) -> None:
+        place = owners[index]
+        read = read_answer(reply, prompt)
+        usable.update([place] if any(one.status is Status.OK for one in read) else ())
+        pending[place] -= 1
+        if not pending[place] and place not in usable:
+            limit.add(read[0].status)
+
+    replies = client.ask([request for requests in asked for request in requests], "explaining", arrived)
+    for place, reply in zip(owners, replies, strict=True):
+        found[place] += read_answer(reply, prompt)
+    return found
 
 
 def unasked(recordings: Recordings, row: int, prompt: AnyExplainPrompt, params: ExplainParams) -> Candidate:

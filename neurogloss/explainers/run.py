@@ -50,7 +50,7 @@ def prompted(recordings: Recordings, params: Params, prompt: AnyExplainPrompt, o
     model = params.model(chosen.model, "explain.model")
     rows = np.flatnonzero(~recordings.silent)
     with opened(chosen.model, model, "explain") as client:
-        answered = explain_prompted(recordings, rows, prompt, chosen, model, fitting(model), client)
+        answered = explain_prompted(recordings, rows, prompt, chosen, model, fitting(model), client, params.limits.max_failed_share)
     found = dict(zip(rows.tolist(), answered, strict=True))
     return [tuple(found.get(row, [Candidate(None, Status.SILENT)])) for row in range(len(recordings))]
 

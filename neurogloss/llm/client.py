@@ -24,7 +24,7 @@ from neurogloss.llm.leases import Leases
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
 from neurogloss.llm.openai.driver import Arrived, Noticed, unnoticed
-from neurogloss.llm.request import Answer, Capability, Client, PaidError, Reply, Request, Usage
+from neurogloss.llm.request import Answer, Came, Capability, Client, PaidError, Reply, Request, Usage
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
 
@@ -90,6 +90,23 @@ class BatchingProvider:
         """Nothing to close."""
 
 
+class Arriving(dict[str, Answer]):
+    """Answers by key; who waits for them is told of each, at every place where it was asked for."""
+
+    def __init__(self, keys: list[str], arrived: Came | None) -> None:
+        super().__init__()
+        self.arrived = arrived
+        self.places: dict[str, list[int]] = {}
+        for index, key in enumerate(keys):
+            self.places.setdefault(key, []).append(index)
+
+    def __setitem__(self, key: str, answer: Answer) -> None:
+        super().__setitem__(key, answer)
+        if self.arrived is not None:
+            for index in self.places[key]:
+                self.arrived(index, answer)
+
+
 class CachedClient:
     """A `Client` that asks its provider only what the cache does not know, and each question once."""
 
@@ -128,20 +145,22 @@ class CachedClient:
         self.tally.cost_usd += usd
         return usd
 
-    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """Answers in the order of the questions. Each arrives in the cache before the next is looked at."""
         with self.lock:
-            return self.ask_alone(requests, title)
+            return self.ask_alone(requests, title, arrived)
 
-    def ask_alone(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask_alone(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """`ask`, one thread at a time: a request that another thread has in flight is found answered."""
         began = time.monotonic()
         keys = [request.key for request in requests]
         by_key = dict(zip(keys, requests, strict=True))
-        known: dict[str, Answer] = {key: kept.answer for key, kept in self.recalled(by_key).items()}
-        missing = {key: request for key, request in by_key.items() if key not in known}
+        known = Arriving(keys, arrived)
         asked: set[str] = set()
         try:
+            for key, kept in self.recalled(by_key).items():
+                known[key] = kept.answer
+            missing = {key: request for key, request in by_key.items() if key not in known}
             with tqdm(total=len(set(keys)), initial=len(known), desc=title, unit="answer", delay=1, mininterval=0.5, leave=False) as bar:
                 self.fetch(missing, known, asked, bar)
         finally:
@@ -194,11 +213,11 @@ class CachedClient:
 
         def arrived(index: int, answer: Answer, seconds: float) -> None:
             answer = levels_only(requests[keys[index]], answer)
-            known[keys[index]] = answer
             usd = self.paid(used(answer), self.price_share)
             if isinstance(answer, Reply | PaidError):
                 self.cache.keep(keys[index], CachedReply(self.name, answer, usd, seconds), replace=self.refresh)
             bar.update()
+            known[keys[index]] = answer
 
         if keys:
             self.opened().answer_each(list(requests.values()), arrived, bar.set_postfix_str)

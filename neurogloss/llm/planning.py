@@ -13,7 +13,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
-from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
+from neurogloss.llm.request import Answer, Came, Capability, Client, Message, Reply, Request, failure
 from neurogloss.llm.tokens import TokenCounter, counter
 from neurogloss.llm.usage import BATCH_PRICE, worst_usd
 
@@ -74,7 +74,7 @@ class PlanningClient:
             self.plan.notes.append(f"whether {self.params.name} offers {capability} is not known yet; taken to be so")
         return known is not False
 
-    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """Count, and answer as far as the cache goes."""
         keys = [request.key for request in requests]
         by_key = dict(zip(keys, requests, strict=True))

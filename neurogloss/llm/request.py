@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
 
@@ -106,6 +107,10 @@ Capability = Literal["echo", "top_logprobs", "json_schema"]
 """What only some endpoints can do: log-probabilities of the prompt, of the answer, and answers that follow a JSON schema."""
 
 
+Came = Callable[[int, Answer], object]
+"""Called with a request's position and its answer, in the order in which they are there. A client that only plans never calls it."""
+
+
 class Client(Protocol):
     """Answers many requests. The answers keep the order of the questions; only ProviderError becomes a value."""
 
@@ -113,8 +118,8 @@ class Client(Protocol):
         """Whether the model can do this; found out by one small question, once, where the params do not say it."""
         ...
 
-    def ask(self, requests: list[Request], title: str) -> list[Reply | ProviderError]:
-        """`title` names the progress bar."""
+    def ask(self, requests: list[Request], title: str, arrived: "Came | None" = None) -> list[Reply | ProviderError]:
+        """`title` names the progress bar. `arrived` may end it by a UserError; what is under way then is awaited and kept."""
         ...
 
 

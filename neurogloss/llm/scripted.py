@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import cycle
 
 from neurogloss.errors import ProviderError
-from neurogloss.llm.request import Answer, Capability, Reply, Request, Usage
+from neurogloss.llm.request import Answer, Came, Capability, Reply, Request, Usage
 
 Line = str | Answer | Callable[[Request], str | Answer]
 
@@ -27,9 +27,12 @@ class Scripted:
         """One line of the script for each request."""
         return [self.line(request) for request in requests]
 
-    def ask(self, requests: list[Request], title: str) -> list[Answer]:
+    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """The same as a client, without a cache."""
-        return self.answer(requests)
+        answers = self.answer(requests)
+        for index, answer in enumerate(answers) if arrived is not None else ():
+            arrived(index, answer)  # type: ignore[misc]  # it is there
+        return answers
 
     def offers(self, capability: Capability) -> bool:
         """What the constructor was given."""

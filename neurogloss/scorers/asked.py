@@ -10,12 +10,12 @@ from jaxtyping import Bool, Int
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
-from neurogloss.artifacts.status import Status, too_many
+from neurogloss.artifacts.status import FailureLimit, Status, too_many
 from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.measures.levels import levels
-from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, classify, has_both_kinds
+from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, classify, excerpts_shown
 
 CHANCE = 0.5
 """What a sentence that is not there scores, as any constant answer does: silence never pays."""
@@ -48,9 +48,11 @@ def ask_scorers(
         for name in params.score.scorers:
             prompt = params.prompts.score[name]
             units = partial(material, recordings, params.score.seed)
-            asking = Asking(prompt, model, client, params.score.min_excerpts_share)
-            scorable = [not silent and has_both_kinds(units(row), prompt) for row, silent in enumerate(recordings.silent)]
-            found[prompt.layout] = Asked(classify(units, texts, asking), classify(units, borrowed, asking), np.array(scorable, bool))
+            shown = np.array([0 if silent else excerpts_shown(units(row), prompt) for row, silent in enumerate(recordings.silent)])
+            total = sum(int(shown[[text is not None for text in sentences]].sum()) for sentences in (texts, borrowed))
+            limit = FailureLimit(f"{prompt.layout} ratings", "score", params.limits.max_failed_share, total)
+            asking = Asking(prompt, model, client, params.score.min_excerpts_share, limit)
+            found[prompt.layout] = Asked(classify(units, texts, asking), classify(units, borrowed, asking), shown > 0)
     return found
 
 

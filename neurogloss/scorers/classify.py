@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ClassifyPrompt, fill
 from neurogloss.errors import ProviderError
@@ -94,6 +94,8 @@ class Asking:
     client: Client
     enough: float
     """Share of a unit's firing and of its quiet excerpts that must have a rating."""
+    limit: FailureLimit | None = None
+    """May end it, told of each excerpt without a rating."""
 
     @property
     def alternatives(self) -> int:
@@ -130,8 +132,14 @@ def classify(material: Callable[[int], Material], texts: Sequence[str | None], a
 
 def answered(pending: Sequence[list[Question]], asking: Asking) -> list[Unit]:
     """Ask everything in one go; each unit's ratings, summed up."""
-    flat = [question.request for questions in pending for question in questions]
-    replies = iter(asking.client.ask(flat, asking.prompt.layout) if flat else [])
+    flat = [question for questions in pending for question in questions]
+
+    def arrived(index: int, reply: Reply | ProviderError) -> None:
+        found = read_ratings(reply, len(flat[index].excerpts))
+        if asking.limit is not None and isinstance(found, Status):
+            asking.limit.add(found, len(flat[index].excerpts))
+
+    replies = iter(asking.client.ask([question.request for question in flat], asking.prompt.layout, arrived) if flat else [])
     return [rated(questions, [next(replies) for _ in questions], asking.enough) for questions in pending]
 
 
@@ -155,7 +163,13 @@ def questions_of(material: Material, text: str, asking: Asking, opening: tuple[M
 
 def has_both_kinds(material: Material, prompt: ClassifyPrompt) -> bool:
     """Whether there are firing and quiet excerpts."""
-    return bool(firing_of(material, prompt) and quiet_of(material, prompt))
+    return excerpts_shown(material, prompt) > 0
+
+
+def excerpts_shown(material: Material, prompt: ClassifyPrompt) -> int:
+    """How many excerpts are asked about; none without both firing and quiet ones."""
+    firing, quiet = len(firing_of(material, prompt)), len(quiet_of(material, prompt))
+    return firing + quiet if firing and quiet else 0
 
 
 def firing_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import AllAtOncePrompt, Example, fill
 from neurogloss.errors import ProviderError, UserError
@@ -38,6 +38,7 @@ def simulate(  # the interface of all simulators
     client: Client,
     prompt: AllAtOncePrompt,
     model: ModelParams,
+    limit: FailureLimit | None = None,
 ) -> SimulatedLevels:
     """The expected level of each token of these excerpts of these neurons; `texts` are their explanations."""
     prompt = prompt.model_copy(update={"alternatives": alternatives_for(model, prompt.alternatives)})
@@ -49,7 +50,7 @@ def simulate(  # the interface of all simulators
         request = question(opening, text, pieces, prompt, model)
         return Asked([request], lambda replies: [read(replies[0], request, prompt, len(pieces), coverage)])
 
-    result = ask_excerpts(recordings, rows, slots, texts, client, asked)
+    result = ask_excerpts(recordings, rows, slots, texts, client, asked, limit=limit)
     if coverage.unlisted or coverage.worst >= NOTEWORTHY:
         logger.warning("%s", coverage.described(prompt.alternatives, model))
     return result

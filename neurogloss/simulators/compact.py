@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import CompactPrompt, excerpt, fill
 from neurogloss.errors import ProviderError
@@ -44,6 +44,7 @@ def simulate(  # the interface of all simulators
     client: Client,
     prompt: CompactPrompt,
     model: ModelParams,
+    limit: FailureLimit | None = None,
 ) -> SimulatedLevels:
     """The level of each token of these excerpts of these neurons; `texts` are their explanations."""
     opening = opening_of(prompt)
@@ -61,7 +62,7 @@ def simulate(  # the interface of all simulators
 
         return Asked([request], lambda replies: read(replies[0], [len(pieces) for pieces in excerpts], prompt), again)
 
-    return ask_excerpts(recordings, rows, slots, texts, client, asked, prompt.excerpts_per_question)
+    return ask_excerpts(recordings, rows, slots, texts, client, asked, prompt.excerpts_per_question, limit)
 
 
 def opening_of(prompt: CompactPrompt) -> tuple[Message, ...]:

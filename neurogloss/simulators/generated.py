@@ -6,6 +6,7 @@ An answer that does not repeat the tokens is a failure, never zeros.
 """
 
 import json
+import logging
 import re
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import GeneratedPrompt, fill
 from neurogloss.errors import ProviderError
@@ -26,8 +27,12 @@ from neurogloss.simulators.asking import Asked, Found, ReadTwice, ask_excerpts, 
 from neurogloss.simulators.reading import example, expected_level, one_line, scaled
 from neurogloss.simulators.result import SimulatedLevels
 
+logger = logging.getLogger(__name__)
+
 LEVEL = re.compile(r"[ \t]*\t[ \t]*(\d{1,2})\s*$| +(\d{1,2})\s*$")
 """What follows a token on its line: a tab, or blanks where the model writes no tabs, and the level."""
+BLANKS = 50
+"""At the end of an answer that is cut off: the model writes nothing else any more, as some do that must follow a schema."""
 JSON_LEVEL = re.compile(r'"level"\s*:\s*(\d{1,2})(?![\d.])')
 
 
@@ -39,9 +44,10 @@ def simulate(  # the interface of all simulators
     client: Client,
     prompt: GeneratedPrompt,
     model: ModelParams,
+    limit: FailureLimit | None = None,
 ) -> SimulatedLevels:
     """The level of each token of these excerpts of these neurons; `texts` are their explanations."""
-    opening = opening_of(prompt)
+    opening, warned = opening_of(prompt), list[bool]()
     alternatives = alternatives_for(model, prompt.alternatives) if prompt.alternatives and client.offers("top_logprobs") else 0
     follows_schema = prompt.answer == "json" and client.offers("json_schema")
 
@@ -60,9 +66,29 @@ def simulate(  # the interface of all simulators
         def again(found: list[Found]) -> list[Request]:
             return [replace(request, sample=1)] if prompt.tries > 1 and worth_another(found) else []
 
-        return Asked([request], lambda replies: [read(replies[0], tokens, prompt, alternatives > 0)], again)
+        def found(replies: list[Reply | ProviderError]) -> list[Found]:
+            if loops(replies[0]) and not warned:
+                warned.append(True)
+                logger.warning(
+                    "%s fills its answers with blanks until max_tokens (%s), which is paid; use another prompt, such as compact, "
+                    "or say in endpoints.*.capabilities that it follows no json_schema",
+                    model.name,
+                    prompt.max_tokens,
+                )
+            return [read(replies[0], tokens, prompt, alternatives > 0)]
 
-    return ask_excerpts(recordings, rows, slots, texts, client, asked)
+        return Asked([request], found, again)
+
+    return ask_excerpts(recordings, rows, slots, texts, client, asked, limit=limit)
+
+
+def loops(reply: Reply | ProviderError) -> bool:
+    """Whether an answer ends in nothing but blanks.
+
+    >>> loops(Reply('{"levels": [' + 99 * " ", "length")), loops(Reply('{"levels": [', "length"))
+    (True, False)
+    """
+    return isinstance(reply, Reply) and reply.finish_reason == "length" and len(reply.text) - len(reply.text.rstrip()) >= BLANKS
 
 
 def opening_of(prompt: GeneratedPrompt) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import OneAtATimePrompt, excerpt, fill
 from neurogloss.errors import ProviderError
@@ -28,6 +28,7 @@ def simulate(  # the interface of all simulators
     client: Client,
     prompt: OneAtATimePrompt,
     model: ModelParams,
+    limit: FailureLimit | None = None,
 ) -> SimulatedLevels:
     """The expected level of each token of these excerpts of these neurons; `texts` are their explanations."""
     opening = opening_of(prompt)
@@ -50,7 +51,7 @@ def simulate(  # the interface of all simulators
         ]
         return Asked(requests, lambda replies: [read(replies, prompt, alternatives > 0)])
 
-    return ask_excerpts(recordings, rows, slots, texts, client, asked)
+    return ask_excerpts(recordings, rows, slots, texts, client, asked, limit=limit)
 
 
 def opening_of(prompt: OneAtATimePrompt) -> tuple[Message, ...]:

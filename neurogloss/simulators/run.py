@@ -8,14 +8,14 @@ from jaxtyping import Bool
 
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Recordings, Split
-from neurogloss.artifacts.simulations import Simulations
-from neurogloss.artifacts.status import CODES, UNASKED, Status, too_many
+from neurogloss.artifacts.simulations import NOBODY, Simulations
+from neurogloss.artifacts.status import CODES, FailureLimit, Status, too_many
 from neurogloss.config.params import Params
 from neurogloss.config.prompts import Reader, Vocabulary
 from neurogloss.config.trust import caution
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
-from neurogloss.simulators.borrowing import borrow, controls
+from neurogloss.simulators.borrowing import borrow, controls, draw_lenders
 from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
 
@@ -35,7 +35,8 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     chosen = chosen_simulator(params)
     if said := caution(params.prompts.explain[params.explain.method].layout, chosen.prompt.layout):
         logger.warning("%s", said)
-    with open_simulator(recordings, params, "simulate", opened) as simulator:
+    limit = FailureLimit("simulations", "simulate", params.limits.max_failed_share, expected(recordings, explanations, len(slots), params))
+    with open_simulator(recordings, params, "simulate", opened, limit) as simulator:
         found = simulator(np.arange(len(recordings)), slots, explanations.texts)
         borrowed = borrow(simulator, recordings, explanations.texts, scorable(recordings, explanations), *drawn(params))
     for row, status in enumerate(explanations.statuses):
@@ -50,15 +51,22 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
         )
     where = recordings.layers, recordings.indices, slots
     simulations = Simulations(chosen.name, *where, found.levels, found.status, borrowed, written)
-    check_failures(simulations, params.limits.max_failed_share)
+    check_failures(simulations, explanations, params.limits.max_failed_share)
     return simulations
 
 
-def check_failures(simulations: Simulations, allowed: float) -> None:
-    """UserError where more simulations failed than the params allow; what no explanation was found for does not count here."""
-    excused = [CODES.index(status) for status in UNASKED]
-    every = np.concatenate([simulations.status.ravel(), simulations.borrowed.status.ravel()])
-    tried = every[~np.isin(every, excused)]
+def expected(recordings: Recordings, explanations: Explanations, excerpts: int, params: Params) -> int:
+    """How many simulations the stage tries: of the neurons' own sentences, and of borrowed ones."""
+    _, lenders = draw_lenders(recordings.layers, explanations.texts, scorable(recordings, explanations), *drawn(params))
+    own = sum(text is not None for text in explanations.texts) * excerpts
+    return own + int((lenders != NOBODY).sum()) * len(recordings.slots.where(Split.SCORE))
+
+
+def check_failures(simulations: Simulations, explanations: Explanations, allowed: float) -> None:
+    """UserError where more simulations failed than the params allow; what failed before, or has no explanation, was not tried here."""
+    own = np.array([text is not None for text in explanations.texts], bool)
+    borrowed = simulations.borrowed
+    tried = np.concatenate([simulations.status[own].ravel(), borrowed.status[borrowed.lenders != NOBODY].ravel()])
     failed: Counter[Status] = Counter(CODES[code] for code in tried if CODES[code] is not Status.OK)
     if message := too_many(failed, tried.size, "simulations", "simulate", allowed):
         raise UserError(message)

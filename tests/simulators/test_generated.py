@@ -168,7 +168,7 @@ def test_an_unreadable_answer_is_asked_for_once_more_and_only_where_that_is_allo
 
     assert run(good) == (Status.OK, [0])
     assert run("nonsense", good) == (Status.OK, [0, 1])
-    assert run(Reply("", finish_reason="length"), good) == (Status.OK, [0, 1])
+    assert run(Reply("", finish_reason="length"), good) == (Status.CUT_OFF, [0])
     assert run("nonsense", "nonsense", good) == (Status.UNPARSABLE, [0, 1])
     assert run("nonsense", ProviderError("unanswered", "x")) == (Status.UNANSWERED, [0, 1])
     assert run("nonsense", good, tries=1) == (Status.UNPARSABLE, [0])
