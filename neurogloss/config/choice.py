@@ -7,6 +7,9 @@ PHRASES = ("concepts", "token_list")
 AUTO = ("vocabulary", "reader", "compact")
 """Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on those with a text."""
 
+REMOTE = ("openai", "litellm")
+"""Providers of models that answer elsewhere."""
+
 
 class Explainer(NamedTuple):
     """What the choice depends on."""
@@ -34,4 +37,4 @@ def automatic(explainer: Explainer) -> str:
     """
     if not writes_sentences(explainer.layout):
         return "vocabulary"
-    return "compact" if explainer.provider == "openai" else "reader"
+    return "compact" if explainer.provider in REMOTE else "reader"

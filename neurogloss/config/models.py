@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from neurogloss.config.choice import REMOTE
 from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.secrets import secret_places
 from neurogloss.config.section import HIDDEN, Section
@@ -35,9 +36,10 @@ FRAMING = {"accept-encoding", "connection", "content-encoding", "content-length"
 class ModelEntry(Section):
     """A language model that explains or simulates, as `models` names it."""
 
-    provider: Literal["local", "openai", "scripted"]
+    provider: Literal["local", "openai", "litellm", "scripted"]
     name: str
-    """What the endpoint calls it; for `local` the source: `pypi:...`, a Hugging Face id, or a path; for `scripted` the answer."""
+    """What the endpoint calls it; for `litellm` a service and its model, such as anthropic/NAME; for `local` the source: `pypi:...`, a
+    Hugging Face id, or a path; for `scripted` the answer."""
     revision: str | None = None
     """Of the weights. For an endpoint any text: change it when other weights stand behind the same name, and nothing old is reused."""
     sha256: str | None = None
@@ -61,6 +63,11 @@ class ModelEntry(Section):
     extra: dict[str, JsonValue] = Field(default_factory=dict)
     """JSON that goes into every request to the endpoint, such as `reasoning_effort: low`: it replaces what neurogloss sends under the same
     name, and null leaves that out. It can change an answer, so it is part of the key under which the answer is kept. No secrets."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it answers elsewhere, not in this process."""
+        return self.provider in REMOTE
 
     @field_validator("base_url_from", "key_from")
     @classmethod

@@ -72,7 +72,7 @@ class CollectingClient:
         params, name = self.found.params, self.found.model
         if params.capabilities is not None:
             return capability in params.capabilities
-        if params.provider != "openai":
+        if not params.remote:
             return capability != "json_schema"
         known = remembered(self.cache, params, capability)
         if known is None:
@@ -107,7 +107,7 @@ class Collector:
     def open_round(self) -> Round | None:
         """The round that lacks answers, if one does; UserError where a model in this process is to give them."""
         found = next((one for one in self.rounds if one.unanswered), None)
-        if found is not None and found.params.provider in ("local", "scripted"):
+        if found is not None and not found.params.remote:
             raise UserError(
                 f"{found.step} asks {found.model}, which answers in this process; run `dvc repro {found.stage}`, "
                 "then write the questions again"

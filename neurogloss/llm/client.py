@@ -134,7 +134,7 @@ class CachedClient:
         """What the params name, else what the provider says or finds out."""
         if self.model.capabilities is not None:
             return capability in self.model.capabilities
-        if self.model.provider == "openai" and not self.refresh and (known := remembered(self.cache, self.model, capability)) is not None:
+        if self.model.remote and not self.refresh and (known := remembered(self.cache, self.model, capability)) is not None:
             return known
         return self.opened().offers(capability, self.paid)
 
@@ -262,6 +262,10 @@ def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
         from neurogloss.llm.local.provider import open_local
 
         return BatchingProvider(open_local(model), model.capabilities)
+    if model.provider == "litellm":
+        from neurogloss.llm.litellm import open_litellm
+
+        return open_litellm(name, model, cache)
     from neurogloss.llm.openai.provider import open_openai
 
     return open_openai(name, model, cache)

@@ -19,7 +19,7 @@ MOST_LOGPROBS = 20
 
 def alternatives_for(model: ModelParams, wanted: int) -> int:
     """How many alternatives to ask for: an endpoint gives no more than `models.*.logprobs` says."""
-    return min(wanted, model.logprobs or MOST_LOGPROBS) if model.provider == "openai" else wanted
+    return min(wanted, model.logprobs or MOST_LOGPROBS) if model.remote else wanted
 
 
 def least_of(token: str, alternatives: Mapping[str, float]) -> float | None:

@@ -67,7 +67,7 @@ class PlanningClient:
         """What the params name or an earlier run found out; else taken to be so, and noted."""
         if self.params.capabilities is not None:
             return capability in self.params.capabilities
-        if self.params.provider != "openai":
+        if not self.params.remote:
             return capability != "json_schema"
         known = remembered(self.cache, self.params, capability)
         if known is None:
@@ -91,7 +91,7 @@ class PlanningClient:
         self.plan.requests += 1
         self.plan.cached += cached
         if not cached:
-            tokens, longest = self.count.prompt(request), max(request.max_tokens, self.params.provider == "openai")
+            tokens, longest = self.count.prompt(request), max(request.max_tokens, self.params.remote)
             self.plan.tokens_in += tokens
             self.plan.tokens_out += longest
             self.plan.usd += worst_usd(tokens, request.max_tokens, self.params.price)
@@ -166,7 +166,7 @@ class Planner:
         found = self.cache.run(
             f"SELECT seconds FROM replies WHERE model = ? AND seconds > 0 ORDER BY rowid DESC LIMIT {RECENT}", [plan.model]
         )
-        at_once = environment.concurrency() if model.provider == "openai" else 1
+        at_once = environment.concurrency() if model.remote else 1
         missing = plan.requests - plan.cached
         if not missing:
             plan.seconds = 0.0

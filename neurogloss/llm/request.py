@@ -135,7 +135,7 @@ def model_id(model: ModelParams) -> str:
     """
     weights = model.revision or model.sha256
     name = f"{model.name}@{weights}" if weights else model.name
-    if model.provider == "openai" and model.base_url_from:
+    if model.remote and model.base_url_from:
         name = f"{name} at {model.base_url_from}"
     if model.extra:
         name = f"{name} with {json.dumps(model.extra, sort_keys=True, separators=(',', ':'))}"

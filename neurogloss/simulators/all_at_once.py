@@ -84,7 +84,7 @@ class Coverage:
         lists = f"{model.name} lists {alternatives} alternatives a token: of {self.places:,} levels"
         off = f"may be off by {self.error / max(1, self.bounded):.2f} on average and {self.worst:.1f} at most"
         found = f"{self.unlisted:,} are not among them (unparsable), {self.bounded:,} {off}"
-        setting = "models.*.logprobs (vLLM: --max-logprobs)" if model.provider == "openai" else "alternatives of the prompt"
+        setting = "models.*.logprobs (vLLM: --max-logprobs)" if model.remote else "alternatives of the prompt"
         return f"{lists} {found}; raise {setting} to make them exact"
 
 

@@ -72,10 +72,28 @@ class Endpoint:
 def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
     """The endpoint of a model; UserError names the variable that is missing or wrong. Who asks nothing needs no key.
 
+    A model of provider litellm finds its service and that one's key by itself, unless the params name others.
     An endpoint of its own never gets the key that is meant for another.
     """
+    service = model.name.partition("/")[0] if model.provider == "litellm" and not model.base_url_from else ""
+    key_from = model.key_from or ("" if service or model.base_url_from else "OPENAI_API_KEY")
+    base_url = f"litellm://{service}" if service else address(model, key_from)
+    shown = Endpoint(base_url, "", "", "").shown
+    key = secret_of(key_from)
+    if need_key and not key and (model.key_from or (base_url == OPENAI and not model.headers_from)):
+        raise UserError(f"{key_from} is not set; put the key for {shown} into it (it is never written anywhere)")
+    more = {header: secret_of(variable, inner=" ") for header, variable in model.headers_from.items()}
+    missing = [variable for header, variable in model.headers_from.items() if not more[header]]
+    if need_key and missing:
+        raise UserError(f"{missing[0]} is not set; put what {shown} wants in that header into it (it is never written anywhere)")
+    more = {header: value for header, value in more.items() if value}
+    nobody = f"the variables that LiteLLM reads for {service}" if service else "models.{name}.key_from (it names no variable)"
+    return Endpoint(base_url, key, key_from or nobody, model.base_url_from or "OPENAI_BASE_URL", more)
+
+
+def address(model: ModelParams, key_from: str) -> str:
+    """Where the endpoint is; UserError names the variable that is missing or wrong."""
     base_url_from = model.base_url_from or "OPENAI_BASE_URL"
-    key_from = model.key_from or ("" if model.base_url_from else "OPENAI_API_KEY")
     base_url = os.environ.get(base_url_from, "").strip()
     if not base_url and model.base_url_from:
         raise UserError(f"{base_url_from} is not set; it must hold the address of {model.name}, such as http://localhost:8000/v1")
@@ -93,16 +111,7 @@ def endpoint(model: ModelParams, need_key: bool = True) -> Endpoint:
             f"{base_url_from} holds a user, a password or a fragment; an endpoint takes a path and a query. Put a key into {variable},"
             " the value of another header into one that models.*.headers_from names"
         )
-    shown = Endpoint(base_url, "", "", "").shown
-    key = secret_of(key_from)
-    if need_key and not key and (model.key_from or (base_url == OPENAI and not model.headers_from)):
-        raise UserError(f"{key_from} is not set; put the key for {shown} into it (it is never written anywhere)")
-    more = {header: secret_of(variable, inner=" ") for header, variable in model.headers_from.items()}
-    missing = [variable for header, variable in model.headers_from.items() if not more[header]]
-    if need_key and missing:
-        raise UserError(f"{missing[0]} is not set; put what {shown} wants in that header into it (it is never written anywhere)")
-    more = {header: value for header, value in more.items() if value}
-    return Endpoint(base_url, key, key_from or "models.{name}.key_from (it names no variable)", base_url_from, more)
+    return base_url
 
 
 def secret_of(variable: str, inner: str = "") -> str:

@@ -27,7 +27,7 @@ Paid = Callable[[Usage], object]
 class OpenAIProvider:
     """Answers through one endpoint."""
 
-    def __init__(self, name: str, model: ModelParams, cache: Cache, place: Endpoint) -> None:
+    def __init__(self, name: str, model: ModelParams, cache: Cache, place: Endpoint, connect: type[Connection] = Connection) -> None:
         budget = Budget(environment.budget_usd(), cache)
         if budget.limit_usd is not None and not (model.price.prompt or model.price.completion):
             logger.warning("endpoints.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
@@ -36,7 +36,7 @@ class OpenAIProvider:
         if environment.flag("REFRESH"):
             self.known.offered = self.known.forms()
         self.driver = Driver(name, model, place, budget, counter)
-        self.connection = Connection(model, place, self.known)
+        self.connection = connect(model, place, self.known)
         self.connection.heard = self.driver.pace.answered
         self.runner = asyncio.Runner()
         self.batches = open_batches(place, self.driver, self.known, cache) if environment.flag("BATCH") else None

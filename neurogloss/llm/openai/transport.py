@@ -228,8 +228,8 @@ def choices(text: str) -> dict[str, Any] | None:
 
 def broken(error: BaseException, timeout_s: float) -> Attempt:
     """What a connection that gave no answer means."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Attempt(Fault("retry", reason(error.os_error)), unreachable=True)
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
+        return Attempt(Fault("retry", reason(getattr(error, "os_error", error))), unreachable=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Attempt(Fault("retry", f"no connection within {CONNECT_S:.0f} s"), unreachable=True)
     if isinstance(error, TimeoutError):
