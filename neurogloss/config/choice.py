@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
+from neurogloss.config.models import REMOTE
+
 PHRASES = ("concepts", "token_list")
 """Layouts of explainers that put words from a list together; all others ask a language model for a sentence."""
 AUTO = ("vocabulary", "reader", "compact")
 """Entries of `prompts.simulate` that it may stand for; the stages that simulate depend on those with a text."""
-
-REMOTE = ("openai", "litellm")
-"""Providers of models that answer elsewhere."""
 
 
 class Explainer(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from neurogloss.config.choice import REMOTE
 from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.secrets import secret_places
 from neurogloss.config.section import HIDDEN, Section
@@ -27,6 +26,8 @@ OWN = {
     "response_format": "the prompt decides it",
 }
 """What `extra` cannot say, and what says it."""
+REMOTE = ("openai", "litellm")
+"""Providers of models that answer elsewhere, not in this process."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 FRAMING = {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
