@@ -7,7 +7,7 @@ import pyarrow as pa
 from neurogloss.artifacts.files import read_table, write_table
 
 SCHEMA = "neurogloss.scores"
-VERSION = 3
+VERSION = 4
 CLASSIFIERS = ("detection", "fuzzing")
 """Scorers that ask a language model which excerpts fit; their columns are null where they were not run."""
 
@@ -40,6 +40,14 @@ SCORES = pa.schema(
                 "_failed": pa.int32(),  # excerpts without a rating
             }.items()
         ),
+        # 1 less the divergence of the subject's predictions with the unit at the simulated values, as a share of that with the unit at its
+        # mean; over top and random score excerpts; 0 where there is no sentence. Null where ablation was not run.
+        pa.field("ablation", pa.float64()),
+        pa.field("ablation_random_only", pa.float64()),
+        pa.field("ablation_ci_low", pa.float64()),  # 95 %, over the unit's excerpts
+        pa.field("ablation_ci_high", pa.float64()),
+        pa.field("ablation_control", pa.float64()),  # with another unit's sentence, for some units
+        pa.field("ablation_status", pa.string()),  # why there is no score, ok, or no_explanation
     ]
 )
 

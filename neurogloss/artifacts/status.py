@@ -27,6 +27,8 @@ class Status(StrEnum):
     """The prompt does not fit the model's context even after shortening."""
     NOT_GIVEN = "not_given"
     """The file of given explanations has none for the unit."""
+    NO_EFFECT = "no_effect"
+    """With the unit at its mean the subject predicts the same: an ablation score is undefined."""
 
 
 CODES: tuple[Status, ...] = tuple(Status)

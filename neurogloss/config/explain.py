@@ -14,6 +14,10 @@ class ConceptsParams(Section):
     """At most so many phrases in one explanation."""
     shortlist: PositiveInt
     """The best single phrases, among which combinations are sought."""
+    words: NonNegativeInt = 6
+    """At most so many words are named by a phrase of the neuron's own; 0 for phrases of the bank alone."""
+    occurrences: PositiveInt = 3
+    """A word is named only where it stands in so many of the neuron's excerpts."""
 
 
 class TokenListParams(Section):

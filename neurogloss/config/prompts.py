@@ -327,6 +327,12 @@ class ClassifyPrompt(Section):
     examples: list[ClassifyExample]
 
 
+class Ablation(Section):
+    """No prompt: the subject runs with the unit at its simulated values and at its mean."""
+
+    layout: Literal["ablation"]
+
+
 class SentencesPrompt(Section):
     """Asks for sentences in which a unit should fire if its explanation were right, and for near ones in which it should not.
 
@@ -377,7 +383,7 @@ class Prompts(Section):
     """`simulate.method` chooses."""
     vocabulary: dict[str, ListPrompt]
     """`vocabulary.prompt` chooses."""
-    score: dict[str, ClassifyPrompt] = Field(default_factory=dict)
+    score: dict[str, Annotated[ClassifyPrompt | Ablation, Field(discriminator="layout")]] = Field(default_factory=dict)
     """`score.scorers` chooses, none by default."""
     refine: RefinePrompts
     """Read where `refine.rounds` is above 0."""

@@ -1,5 +1,8 @@
 """concepts: out of a bank of phrases, those whose levels fit the neuron best, as the `vocabulary` simulator would give them.
 
+Beside the phrases of the bank each neuron has some of its own, which name words: those on which it fires in several excerpts, so that a
+phrase that predicts too much or too little is narrowed to words, joined by some, or dropped for them.
+
 What the simulator says depends on the token alone, so a fit needs only, per neuron and token, how often the token stands in the
 excerpts that may be looked at and how strongly the neuron fires there. Correlations of all phrases with a block of neurons are
 three matrix products; combinations are then sought greedily among each neuron's best single phrases. The score split takes no part.
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float16, Float32, Float64, Int, Int32
+from jaxtyping import Bool, Float16, Float32, Float64, Int, Int32
 from tqdm import tqdm
 
 from neurogloss.artifacts.candidates import Candidate
@@ -20,9 +23,14 @@ from neurogloss.config.explain import ConceptsParams
 from neurogloss.parallel import map_shards
 from neurogloss.phrases.bank import read_bank
 from neurogloss.phrases.levels import PhraseLevels
+from neurogloss.phrases.quoted import naming
 
 BLOCK = 256
 """Neurons fitted at a time."""
+NAMED = 24
+"""The best single words, among which those to name are sought."""
+ALONE = 8
+"""Of these, so many may be named by themselves."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,12 @@ class FitInputs:
     """Which of the distinct tokens each token of the corpus is."""
     weights: Float64[np.ndarray, " token"]
     """Weight of each token of a neuron's excerpts, one excerpt after the other. They sum to 1."""
+    variants: Int[np.ndarray, " entry"]
+    """Which of the distinct words each distinct token is: tokens that differ in case and blanks alone are one word."""
+    words: list[str]
+    """The distinct words."""
+    speakable: Bool[np.ndarray, " word"]
+    """Those that a phrase may name."""
     params: ConceptsParams
 
 
@@ -57,15 +71,33 @@ class Weighted:
     """Weighted standard deviation of the activation."""
 
 
+class Own(NamedTuple):
+    """Phrases that only one neuron has."""
+
+    sets: list[list[list[int]]]
+    """Of each neuron the words that each of its phrases names."""
+    variants: Int[np.ndarray, " entry"]
+
+    def levels(self, neuron: int, entries: Int[np.ndarray, " used"]) -> Float32[np.ndarray, "phrase used"]:
+        """10 on the words that are named, 0 elsewhere."""
+        found = [np.isin(self.variants[entries], words) for words in self.sets[neuron]]
+        return 10 * np.array(found, np.float32).reshape(len(found), len(entries))
+
+
 def explain_concepts(recordings: Recordings, phrase_levels: PhraseLevels, params: ConceptsParams) -> list[Candidate]:
     """One candidate per neuron, in order; `silent_neuron` where the neuron never fires, `no_explanation` where no phrase fits."""
     bank = read_bank(params.bank)
     slots, weights = fitted_on(recordings)
-    shared = FitInputs(phrase_levels.levels(bank), phrase_levels.entries.of(recordings.corpus).astype(np.int32), weights, params)
+    words, variants = np.unique(np.array(phrase_levels.entries.texts, dtype=object).astype(str), return_inverse=True)
+    entries = phrase_levels.entries.of(recordings.corpus).astype(np.int32)
+    shared = FitInputs(
+        phrase_levels.levels(bank), entries, weights, variants, words.tolist(), np.array([speakable(word) for word in words], bool), params
+    )
     found: list[Candidate] = []
     with tqdm(total=len(recordings), desc="fitting concepts", unit="neuron", delay=1, leave=False) as bar:
         for picked in map_shards(fit_block, shared, blocks(recordings, slots)):
-            found += [candidate(bool(recordings.silent[len(found) + place]), [bank[i] for i in one]) for place, one in enumerate(picked)]
+            texts = [[bank[one] if isinstance(one, int) else one for one in several] for several in picked]
+            found += [candidate(bool(recordings.silent[len(found) + place]), several) for place, several in enumerate(texts)]
             bar.update(len(picked))
     return found
 
@@ -92,9 +124,66 @@ def blocks(recordings: Recordings, slots: Int[np.ndarray, " slot"]) -> Iterator[
         yield OpenExcerpts(np.asarray(recordings.excerpts[part][:, slots]), np.asarray(recordings.activations[part][:, slots]))
 
 
-def fit_block(shared: FitInputs, block: OpenExcerpts) -> list[list[int]]:
-    """Phrases of each neuron of a block."""
-    return fit(shared.levels, weigh(shared, block), shared.params)
+def fit_block(shared: FitInputs, block: OpenExcerpts) -> list[list[int | str]]:
+    """Phrases of each neuron of a block: numbers of the bank's, and the text of one of its own."""
+    weighted = weigh(shared, block)
+    own = [word_sets(shared, excerpts, weighted, neuron) for neuron, excerpts in enumerate(block.excerpts)]
+    picked = fit(shared.levels, weighted, shared.params, Own(own, shared.variants))
+    count = len(shared.levels)
+    return [
+        [one if one < count else named_words([shared.words[word] for word in sets[one - count]]) for one in several]
+        for several, sets in zip(picked, own, strict=True)
+    ]
+
+
+def named_words(words: list[str]) -> str:
+    """A phrase that names them.
+
+    >>> named_words(["of"]), named_words(["of", "in"])
+    ('the word "of"', 'the words "of", "in"')
+    """
+    return naming("word" if len(words) == 1 else "words", words)
+
+
+def word_sets(shared: FitInputs, excerpts: Int32[np.ndarray, " slot"], weighted: Weighted, neuron: int) -> list[list[int]]:
+    """Words that a phrase of this neuron's own may name: the best one, the best two and so on, then some others by themselves."""
+    params, count = shared.params, len(shared.words)
+    if not params.words:
+        return []
+    mass, sums = (np.bincount(shared.variants, column[neuron], count) for column in (weighted.counts, weighted.sums))
+    at = shared.variants[shared.entries[excerpts]]  # (slot, token)
+    pairs = np.unique(np.arange(len(at))[:, None] * count + at)
+    often = np.bincount(pairs % count, minlength=count) >= params.occurrences
+    usable = np.flatnonzero(often & (sums > 0) & shared.speakable)
+    usable = usable[np.argsort(-sums[usable] / np.sqrt(mass[usable]), kind="stable")][:NAMED]
+    nested = grow(mass[usable], sums[usable], params.words)
+    sets = [[int(usable[place]) for place in nested[:size]] for size in range(1, len(nested) + 1)]
+    return sets + [[int(word)] for word in usable[:ALONE] if [int(word)] not in sets]
+
+
+def grow(mass: Float64[np.ndarray, " word"], sums: Float64[np.ndarray, " word"], most: int) -> list[int]:
+    """Take the word whose joining raises the correlation of the set most, as long as one does."""
+    taken: list[int] = []
+    weight, total, best = 0.0, 0.0, 0.0
+    for _ in range(min(most, len(mass))):
+        joined = np.clip(weight + mass, 1e-12, 1 - 1e-12)
+        correlation = (total + sums) / np.sqrt(joined - joined**2)
+        correlation[taken] = -np.inf
+        choice = int(correlation.argmax())
+        if correlation[choice] <= best:
+            break
+        weight, total, best = weight + float(mass[choice]), total + float(sums[choice]), float(correlation[choice])
+        taken.append(choice)
+    return taken
+
+
+def speakable(word: str) -> bool:
+    """Whether a reader can see which word is meant: no blank, no half character.
+
+    >>> speakable("of"), speakable(")"), speakable(" "), speakable("\ufffd")
+    (True, True, False, False)
+    """
+    return word.strip() != "" and word.isprintable() and "\ufffd" not in word
 
 
 def weigh(shared: FitInputs, block: OpenExcerpts) -> Weighted:
@@ -111,8 +200,16 @@ def weigh(shared: FitInputs, block: OpenExcerpts) -> Weighted:
     return Weighted(counts, sums, deviations)
 
 
-def fit(levels: Float32[np.ndarray, "phrase entry"], weighted: Weighted, params: ConceptsParams) -> list[list[int]]:
-    """Phrases of each neuron, in the order in which they were taken. Empty where nothing correlates above zero."""
+def fit(
+    levels: Float32[np.ndarray, "phrase entry"],
+    weighted: Weighted,
+    params: ConceptsParams,
+    own: Own | None = None,
+) -> list[list[int]]:
+    """Phrases of each neuron, in the order in which they were taken. Empty where nothing correlates above zero.
+
+    Of its `own` a neuron takes one at most; they are numbered after the others.
+    """
     means = levels @ weighted.counts.T  # (phrase, entry) x (entry, neuron) -> (phrase, neuron)
     covariances = levels @ weighted.sums.T
     variances = np.maximum(np.square(levels) @ weighted.counts.T - means**2, 0)
@@ -122,12 +219,12 @@ def fit(levels: Float32[np.ndarray, "phrase entry"], weighted: Weighted, params:
     for neuron in range(single.shape[1]):
         short = shortlist(single[:, neuron], params.shortlist)
         used = np.flatnonzero(weighted.counts[neuron])
-        picked.append(
-            [
-                int(short[i])
-                for i in greedy(levels[np.ix_(short, used)], weighted.counts[neuron, used], covariances[short, neuron], params.phrases)
-            ]
-        )
+        mine = own.levels(neuron, used) if own else levels[:0, used]
+        several = np.concatenate([levels[np.ix_(short, used)], mine])
+        numbers = np.concatenate([short, len(levels) + np.arange(len(mine))])
+        correlates = np.concatenate([covariances[short, neuron], mine @ weighted.sums[neuron, used]])
+        taken = greedy(several, weighted.counts[neuron, used], correlates, params.phrases, exclusive=len(short))
+        picked.append([int(numbers[one]) for one in taken])
     return picked
 
 
@@ -143,8 +240,12 @@ def greedy(
     counts: Float32[np.ndarray, " entry"],
     covariances: Float32[np.ndarray, " phrase"],
     phrases: int,
+    exclusive: int | None = None,
 ) -> list[int]:
-    """Take the phrase that correlates best, then each time the one whose joining raises the correlation of the mean most, if any does."""
+    """Take the phrase that correlates best, then each time the one whose joining raises the correlation of the mean most, if any does.
+
+    Of the phrases from `exclusive` on one is taken at most.
+    """
     means = levels @ counts
     between = (levels * counts) @ levels.T - np.outer(means, means)
     taken: list[int] = []
@@ -154,6 +255,8 @@ def greedy(
         joined = np.maximum(variance + 2 * cross + np.diag(between), 1e-12)
         correlation = (covariance + covariances) / np.sqrt(joined)
         correlation[taken] = -np.inf
+        if exclusive is not None and any(one >= exclusive for one in taken):
+            correlation[exclusive:] = -np.inf
         choice = int(correlation.argmax())
         if correlation[choice] <= best:
             break

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from neurogloss.config.params import Params
+from neurogloss.config.prompts import ClassifyPrompt
+from neurogloss.errors import UserError
 from neurogloss.judging.judge import Judged, Verdict, ranks, reader_score
 from neurogloss.judging.units import JudgedUnit
 from neurogloss.llm.client import OpenClient, open_client
@@ -25,9 +27,11 @@ def judge_by_scorer(units: Sequence[JudgedUnit], params: Params, name: str, open
     """Rate each unit's excerpts by each of its explanations; `name` is that of a prompt under `prompts.score`."""
     whose = [number for number, unit in enumerate(units) for _ in unit.explanations]
     texts = [text for unit in units for text in unit.explanations]
-    model = params.model(params.score.model, "score.model")
+    prompt, model = params.prompts.score[name], params.model(params.score.model, "score.model")
+    if not isinstance(prompt, ClassifyPrompt):
+        raise UserError(f"--simulator: {name} runs the subject, of which units recorded elsewhere say nothing; name another")
     with opened(params.score.model, model, "judge") as client:
-        asking = Asking(params.prompts.score[name], model, client, params.score.min_excerpts_share)
+        asking = Asking(prompt, model, client, params.score.min_excerpts_share)
         found = classify(lambda place: material(units[whose[place]], params.score.seed, whose[place]), texts, asking)
     accuracy, areas = ([None if np.isnan(value) else float(value) for value in column] for column in (found.accuracy, found.auc))
     judged, start = [], 0

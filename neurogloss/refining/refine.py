@@ -5,7 +5,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
 
 from neurogloss.artifacts.candidates import Candidate, Candidates
 from neurogloss.artifacts.explanations import Explanation, Explanations, explanations
@@ -13,7 +12,6 @@ from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.revisions import Revision
 from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
-from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.refining.choosing import choose, select_scores
@@ -91,20 +89,10 @@ def read_when_needed(
 
 def open_reader(recordings: Recordings) -> "ReadSentences":
     """The subject that was recorded; UserError where the recordings do not say which."""
-    from neurogloss.subject.model import load_subject
+    from neurogloss.subject.recorded import load_recorded
     from neurogloss.subject.sentences import read_sentences
 
-    return partial(read_sentences, load_subject(recorded_subject(recordings)), recordings.corpus.shape[1])
-
-
-def recorded_subject(recordings: Recordings) -> SubjectParams:
-    """Which subject was recorded, and how; UserError for recordings from elsewhere, whose subject is not known."""
-    try:
-        return SubjectParams.model_validate(recordings.about.get("subject"))
-    except ValidationError as error:
-        raise UserError(
-            "these recordings do not say which model was recorded, so it cannot be run; record here with `dvc repro record`"
-        ) from error
+    return partial(read_sentences, load_recorded(recordings), recordings.corpus.shape[1])
 
 
 def explanation(layer: int, index: int, candidates: Sequence[Candidate], scores: Sequence[float | None]) -> Explanation:

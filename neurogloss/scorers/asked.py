@@ -12,6 +12,7 @@ from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import FailureLimit, Status, too_many
 from neurogloss.config.params import Params
+from neurogloss.config.prompts import ClassifyPrompt
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.measures.levels import levels
@@ -39,14 +40,14 @@ def ask_scorers(
     opened: OpenClient = open_client,
 ) -> dict[str, Asked]:
     """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; nobody is asked without any."""
-    if not params.score.scorers:
+    prompts = [prompt for name in params.score.scorers if isinstance(prompt := params.prompts.score[name], ClassifyPrompt)]
+    if not prompts:
         return {}
     model = params.model(params.score.model, "score.model")
     borrowed = [None if lender == NOBODY else texts[lender] for lender in lenders.tolist()]
     found: dict[str, Asked] = {}
     with opened(params.score.model, model, "score") as client:
-        for name in params.score.scorers:
-            prompt = params.prompts.score[name]
+        for prompt in prompts:
             units = partial(material, recordings, params.score.seed)
             shown = np.array([0 if silent else excerpts_shown(units(row), prompt) for row, silent in enumerate(recordings.silent)])
             total = sum(int(shown[[text is not None for text in sentences]].sum()) for sentences in (texts, borrowed))

@@ -19,7 +19,7 @@ from neurogloss.measures.correlation import (
     prediction_scores,
     totals,
 )
-from neurogloss.scorers.calibration import fit, variance_explained
+from neurogloss.scorers.calibration import Line, fit, variance_explained
 from neurogloss.scorers.intervals import correlation_intervals
 
 
@@ -105,10 +105,7 @@ def scores_of(
     own = prediction(block, rows, block.score)
     top, random = by_kind(recorded, own.levels, own.use, tops)
     both = merge(totals(top), totals(random))
-    fitted = prediction(block, rows, block.calibrate)
-    line = fit(
-        pooled(block.recordings.activations[rows[:, None], block.calibrate.slots], fitted.levels, fitted.use, tops=block.calibrate.tops)
-    )
+    line = calibration_line(block, rows)
     low, high = correlation_intervals(top, random)
     found = prediction_scores(both)[:, 0]
     unscored = np.isnan(found)
@@ -127,6 +124,13 @@ def scores_of(
         "margin": found - control,
         "sensitivity": sensitivity,
     }
+
+
+def calibration_line(block: ScoreInputs, rows: Int[np.ndarray, " neuron"]) -> Line:
+    """From levels to activations, fitted on the calibrate split."""
+    fitted = prediction(block, rows, block.calibrate)
+    recorded = block.recordings.activations[rows[:, None], block.calibrate.slots]
+    return fit(pooled(recorded, fitted.levels, fitted.use, tops=block.calibrate.tops))
 
 
 class BorrowedScores(NamedTuple):

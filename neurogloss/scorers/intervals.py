@@ -26,7 +26,7 @@ MIN_EXCERPTS = 4
 MIN_UNITS = 6
 """With fewer the share that holds the true mean depends too much on the scores."""
 MIN_UNITS_LONG_TAIL = 100
-LONG_TAIL = ("variance_explained",)
+LONG_TAIL = ("variance_explained", "ablation")
 """Measures of which a few units decide the mean, for which MIN_UNITS is not enough."""
 CONSTANT = 1e-9
 """A standard error of z below this is that of excerpts that are all alike, which say nothing about their spread."""
@@ -75,6 +75,35 @@ def jackknife(own: PairedSums, other: PairedSums) -> Spread:
     z = np.where(use, fisher(correlations(merge(leave_one_out(own), totals(other)))), 0.0)
     off = np.where(use, z - (z.sum(axis=1) / n)[:, None], 0.0)
     return Spread((n - 1) / n * (off**2).sum(axis=1), freedom(n, EXCERPT_KURTOSIS))
+
+
+def ratio_intervals(
+    numerator: Float[np.ndarray, "unit excerpt"], denominator: Float[np.ndarray, "unit excerpt"], tops: int
+) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"]]:
+    """95 % interval of each unit's ratio of sums over excerpts, the first `tops` of which are top ones; NaN where there is none.
+
+    Excerpts with a NaN are left out, as everything is that `correlation_intervals` leaves out.
+    """
+    use = ~(np.isnan(numerator) | np.isnan(denominator))
+    pairs = [np.where(use, part, 0.0) for part in (numerator, denominator)]
+    above, below = (part.sum(axis=1, keepdims=True) for part in pairs)
+    variances, squares = np.zeros(len(use)), np.zeros(len(use))
+    for part in (slice(0, tops), slice(tops, None)):
+        if not use[:, part].shape[1]:
+            continue
+        count = use[:, part].sum(axis=1)
+        n = np.where(count >= MIN_EXCERPTS, count, np.nan)[:, None]
+        # Each excerpt left out in turn, the others of its kind weighted up.
+        sums = [kind.sum(axis=1, keepdims=True) for kind in (pairs[0][:, part], pairs[1][:, part])]
+        without = [(sums[at] - pairs[at][:, part]) * n / (n - 1) + (whole - sums[at]) for at, whole in enumerate((above, below))]
+        ratios = np.where(use[:, part], without[0] / np.where(without[1] > 0, without[1], np.nan), 0.0)
+        off = np.where(use[:, part], ratios - ratios.sum(axis=1, keepdims=True) / n, 0.0)
+        variance = ((n - 1) / n)[:, 0] * (off**2).sum(axis=1)
+        variances, squares = variances + variance, squares + variance**2 / freedom(n[:, 0], EXCERPT_KURTOSIS)
+    error = np.sqrt(np.where(variances > CONSTANT**2, variances, np.nan))
+    reach = student(LEVEL, variances**2 / np.where(squares > 0, squares, np.nan)) * error
+    middle = above[:, 0] / np.where(below[:, 0] > 0, below[:, 0], np.nan)
+    return middle - reach, middle + reach
 
 
 def mean_interval(values: Float[np.ndarray, " unit"], level: float = LEVEL, needed: int = MIN_UNITS) -> Interval | None:

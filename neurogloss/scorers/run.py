@@ -2,6 +2,7 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from neurogloss.artifacts.simulations import NOBODY, Simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.config.environment import threads
 from neurogloss.config.params import Params
+from neurogloss.config.prompts import Ablation
 from neurogloss.config.score import ScoreParams
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
+from neurogloss.scorers.ablation import ablation_columns
 from neurogloss.scorers.asked import ask_scorers, asked_columns, check_ratings, first_lenders
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
 from neurogloss.scorers.summary import borrowed_counts, headline, rounded, summary
@@ -73,7 +76,17 @@ def score(
     lenders = first_lenders(borrowed.rows, borrowed.lenders, len(recordings))
     asked = ask_scorers(recordings, explanations.texts, lenders, params, opened)
     check_ratings(asked, params.limits.max_failed_share)
-    return table(recordings, why, columns | asked_columns(asked, explanations))
+    return table(recordings, why, columns | asked_columns(asked, explanations) | ablated(block, explanations, params))
+
+
+def ablated(block: ScoreInputs, explanations: Explanations, params: Params) -> dict[str, Any]:
+    """The columns of the ablation score where `score.scorers` names it: the subject that was recorded is run again."""
+    if not any(isinstance(params.prompts.score[name], Ablation) for name in params.score.scorers):
+        return {}
+    from neurogloss.subject.ablation import divergences
+    from neurogloss.subject.recorded import load_recorded
+
+    return ablation_columns(block, explanations, partial(divergences, load_recorded(block.recordings), block.recordings.corpus))
 
 
 def sentence_numbers(explanations: Explanations) -> Int[np.ndarray, " neuron"]:

@@ -56,6 +56,7 @@ def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
         **{name: described(numbers(scores, name), units_needed(name)) for name in MEASURES},
         "share_at_least": {str(t): rounded(float(np.mean(best >= t))) if len(best) else None for t in THRESHOLDS},
         "baseline": {"token_table": described(numbers(scores, "token_table"), units_needed("token_table"))},
+        **({"ablation": ablated(scores)} if scores["ablation_status"].null_count < len(scores) else {}),
         **{scorer: classified(scores, scorer) for scorer in CLASSIFIERS if scores[f"{scorer}_status"].null_count < len(scores)},
     }
 
@@ -74,6 +75,17 @@ def headline(details: dict[str, Any]) -> dict[str, float | int | None]:
         if value is not ...:
             found[name] = value
     return found
+
+
+def ablated(scores: pa.Table) -> dict[str, Any]:
+    """The ablation score, its control and the paired difference, and why units have none."""
+    status = scores["ablation_status"].to_pylist()
+    own, control = numbers(scores, "ablation"), numbers(scores, "ablation_control")
+    measures = {"score": own, "random_only": numbers(scores, "ablation_random_only"), "control": control, "margin": own - control}
+    return {
+        **{name: described(values, units_needed("ablation")) for name, values in measures.items()},
+        "unscored_by_cause": {str(one): status.count(str(one)) for one in Status if one not in SCORED and str(one) in status},
+    }
 
 
 def classified(scores: pa.Table, scorer: str) -> dict[str, Any]:

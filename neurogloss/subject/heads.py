@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.errors import UserError
@@ -50,6 +50,18 @@ class Heads(Units):
         slices = seen.float().reshape(*seen.shape[:-1], self.width, -1)
         written: Tensor = torch.linalg.vector_norm(torch.einsum("bths,hrs->bthr", slices, self.roots), dim=-1)
         return written
+
+    def replaced(
+        self, seen: Float[Tensor, "row token slices"], columns: Int[Tensor, " row"], values: Float[Tensor, "row token"]
+    ) -> Float[Tensor, "row token slices"]:
+        """The head writes in its direction with another norm; what it does not write at all has no direction and stays nothing."""
+        slices = seen.reshape(*seen.shape[:2], self.width, -1).clone()
+        rows = torch.arange(len(seen), device=seen.device)
+        own = slices[rows, :, columns]
+        norms = torch.einsum("rts,rus->rtu", own.float(), self.roots[columns]).norm(dim=-1)
+        scale = torch.where(norms > 0, values.float().clamp_min(0) / norms.clamp_min(torch.finfo(torch.float32).tiny), 0)
+        slices[rows, :, columns] = (own.float() * scale[..., None]).to(own)
+        return slices.reshape(seen.shape)
 
 
 def find_heads(model: Any, site: str = "auto") -> tuple[Units | None, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.subject.sites import Sites, find_sites, width
@@ -42,6 +42,12 @@ class Neurons(Units):
         """As they are."""
         return seen
 
+    def replaced(
+        self, seen: Float[Tensor, "row token neuron"], columns: Int[Tensor, " row"], values: Float[Tensor, "row token"]
+    ) -> Float[Tensor, "row token neuron"]:
+        """One input is another."""
+        return seen.scatter(2, columns[:, None, None].expand(-1, seen.shape[1], 1), values[..., None])
+
 
 @dataclass(frozen=True, eq=False)
 class SignedNeurons(Units):
@@ -55,6 +61,14 @@ class SignedNeurons(Units):
     def values(self, seen: Float[Tensor, "excerpt token neuron"]) -> Float[Tensor, "excerpt token unit"]:
         """A negative side has the negative of its neuron's activation."""
         return torch.cat([-seen.flip(-1), seen], dim=-1)
+
+    def replaced(
+        self, seen: Float[Tensor, "row token neuron"], columns: Int[Tensor, " row"], values: Float[Tensor, "row token"]
+    ) -> Float[Tensor, "row token neuron"]:
+        """The neuron's activation is that of its side, with its sign."""
+        indices = columns + self.first
+        neurons, signs = torch.where(indices < 0, ~indices, indices), torch.where(indices < 0, -1, 1).to(values)
+        return seen.scatter(2, neurons[:, None, None].expand(-1, seen.shape[1], 1), (signs[:, None] * values)[..., None])
 
 
 def find_neurons(model: Any, site: str = "auto", signed: bool = False) -> tuple[Units | None, ...]:

@@ -5,11 +5,14 @@ nothing else of it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from neurogloss.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,21 @@ class Units(ABC):
     @abstractmethod
     def values(self, seen: Float[Tensor, "excerpt token size"]) -> Float[Tensor, "excerpt token unit"]:
         """The units' values, from what the module is given or gives; may be `seen` itself or a view of it."""
+
+    def replaced(
+        self, seen: Float[Tensor, "row token size"], columns: Int[Tensor, " row"], values: Float[Tensor, "row token"]
+    ) -> Float[Tensor, "row token size"]:
+        """What the module is given or gives, with other values of one unit in each row; UserError for units that cannot be replaced."""
+        raise UserError(f"units that read {self.module} cannot be replaced, so they have no ablation score; take it out of score.scorers")
+
+    def alter(self, model: Any, change: Callable[[Tensor], Tensor]) -> Any:
+        """Let `change` make of what is read what the model goes on with, until the handle that is given back is removed."""
+        module = model.get_submodule(self.module)
+        if not self.reads_output:
+            return module.register_forward_pre_hook(lambda _, inputs: (change(inputs[0]), *inputs[1:]))
+        return module.register_forward_hook(
+            lambda _, inputs, output: (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+        )
 
     def watch(self, model: Any, show: Any) -> None:
         """Hand what is read to `show` in every forward pass of the model."""

@@ -16,7 +16,8 @@ from neurogloss.phrases.bank import read_bank
 from neurogloss.phrases.quoted import named
 from tests.simulators.fake import vocabulary
 
-PARAMS = ConceptsParams(bank="english", phrases=2, shortlist=8)
+PARAMS = ConceptsParams(bank="english", phrases=2, shortlist=8, words=0)
+NAMING = ConceptsParams(bank="english", phrases=2, shortlist=8, words=4, occurrences=2)
 
 
 def favourites(recordings: Recordings, row: int) -> list[int]:
@@ -51,19 +52,20 @@ def test_each_neuron_gets_the_phrases_of_its_own_tokens(recordings: Recordings, 
             assert set(bank[first]) & {f" w{t}" for t in favourites(recordings, row)}
 
 
-def test_the_concepts_never_see_the_score_split(recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
+@pytest.mark.parametrize("params", [PARAMS, NAMING])
+def test_the_concepts_never_see_the_score_split(params: ConceptsParams, recordings: Recordings, bank: dict[str, dict[str, float]]) -> None:
     poisoned = np.array(recordings.activations)
     poisoned[:, recordings.slots.where(Split.SCORE)] = 1000
     changed = dataclasses.replace(recordings, activations=poisoned)
     reader = vocabulary(recordings, bank)
-    assert explain_concepts(changed, reader, PARAMS) == explain_concepts(recordings, reader, PARAMS)
+    assert explain_concepts(changed, reader, params) == explain_concepts(recordings, reader, params)
 
 
 def test_every_other_split_counts(recordings: Recordings) -> None:
     slots, weights = concepts.fitted_on(recordings)
     assert weights.sum() == pytest.approx(1)
     levels = np.zeros((1, int(recordings.corpus.max()) + 1), np.float32)
-    common = concepts.FitInputs(levels, recordings.corpus, weights, PARAMS)
+    common = concepts.FitInputs(levels, recordings.corpus, weights, np.zeros(levels.shape[1], int), ["x"], np.ones(1, bool), PARAMS)
     [before, *_] = concepts.blocks(recordings, slots)
     for split in (Split.EXPLAIN, Split.CALIBRATE, Split.SELECT, Split.FIT):
         changed = np.array(recordings.activations)
@@ -75,9 +77,30 @@ def test_every_other_split_counts(recordings: Recordings) -> None:
 def test_explanations_do_not_depend_on_how_neurons_are_cut_into_blocks(
     recordings: Recordings, bank: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = explain_concepts(recordings, vocabulary(recordings, bank), PARAMS)
+    whole = explain_concepts(recordings, vocabulary(recordings, bank), NAMING)
     monkeypatch.setattr(concepts, "BLOCK", 3)
-    assert explain_concepts(recordings, vocabulary(recordings, bank), PARAMS) == whole
+    assert explain_concepts(recordings, vocabulary(recordings, bank), NAMING) == whole
+
+
+def test_words_on_which_a_neuron_fires_and_no_phrase_predicts_are_named(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concepts, "read_bank", lambda name: ["everything", "nothing"])
+    raised = {"everything": {f" w{t}": 5.0 for t in range(40)}, "nothing": {}}
+    found = explain_concepts(recordings, vocabulary(recordings, raised), NAMING)
+    plain = explain_concepts(recordings, vocabulary(recordings, raised), PARAMS)
+    assert all(one.text in (None, "everything") for one in plain)
+    for row, one in enumerate(found):
+        if not recordings.silent[row]:
+            assert one.text is not None
+            words = [word for part in one.text.split("; ") for word in named(part) or ()]
+            favourite = {f"w{t}" for t in favourites(recordings, row)}
+            assert 1 <= len(words) <= 4 and favourite & set(words)
+            assert sum(named(part) is not None for part in one.text.split("; ")) == 1, "one phrase of its own at most"
+
+
+def test_a_word_that_stands_in_too_few_excerpts_is_not_named(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concepts, "read_bank", lambda name: ["nothing"])
+    rare = NAMING.model_copy(update={"occurrences": 1000})
+    assert {one.status for one in explain_concepts(recordings, vocabulary(recordings, {}), rare)} == {Status.SILENT, Status.NO_EXPLANATION}
 
 
 def test_a_neuron_that_no_phrase_fits_has_no_explanation(recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
