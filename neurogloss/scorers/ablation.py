@@ -130,4 +130,4 @@ def unit_means(recordings: Recordings) -> Float64[np.ndarray, " neuron"]:
     randoms = recordings.slots.where(*OPEN_SPLITS, kind=Kind.RANDOM)
     if not len(randoms):
         return np.zeros(len(recordings))
-    return np.array([float(np.asarray(one[randoms], np.float64).mean()) for one in recordings.activations])
+    return np.array([float(np.asarray(recordings.activations[row, randoms], np.float64).mean()) for row in range(len(recordings))])

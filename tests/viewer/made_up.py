@@ -107,7 +107,7 @@ def score_table(layers: np.ndarray, indices: np.ndarray, statuses: list[str], sc
             "excerpts": pa.array(np.full(len(score), excerpts), pa.int32()),
         }
         | {name: column(values) for name, values in floats.items()}
-        | {field.name: pa.nulls(len(score), field.type) for field in SCORES if field.name.split("_")[0] in CLASSIFIERS}
+        | {field.name: pa.nulls(len(score), field.type) for field in SCORES if field.name.split("_")[0] in (*CLASSIFIERS, "ablation")}
     )
     return table.select(SCORES.names)
 
