@@ -11,6 +11,7 @@ import pytest
 
 from neurogloss.artifacts.recordings import Split
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.cli.against import laid_out, params_of
 from neurogloss.cli.comparison_view import brief_view, comparison_view, verdict
 from neurogloss.cli.text import console
 from neurogloss.comparison.comparison import Comparison, as_json, compare_variants
@@ -27,6 +28,8 @@ from neurogloss.tracking.reference import find_references
 from neurogloss.tracking.run import track
 from neurogloss.tracking.store import Store, locate_store, opened, runs_of
 from neurogloss.tracking.variants import Variant, find_run, load_variant
+from neurogloss.viewer.differences import differences as shown_differences
+from neurogloss.viewer.result import open_result
 from tests.simulated import explained, scoring, simulated
 from tests.tiny import random_recordings
 from tests.toy import Toy
@@ -340,6 +343,29 @@ def test_compare_as_json_is_nothing_but_json_even_where_git_has_packed_its_objec
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert found["comparisons"][0]["difference"] > 0 and len(found["comparisons"][0]["layers"]) == 3
+
+
+def test_the_viewer_shows_beside_one_another_what_compare_compares(toy: Toy, store: Store, tmp_path: Path) -> None:
+    (run,) = (run.run_id for run in runs_of(store) if run.key == read_lock_at(toy, "main"))
+    with laid_out(["main", "six", "here=workspace", f"run={run}", str(toy.folder)]) as found:
+        assert list(found) == ["main", "six", "here", "run", "toy"]
+        shown = open_result(toy.folder, found)
+        means = [np.nanmean(variant.scores["top_and_random"]) for variant in shown.variants]
+        assert means[0] == means[2] == means[3] == means[5] != means[1] == means[4]
+        (difference,) = as_json(
+            compare_variants([load_variant(name, store, Paths()) for name in ("workspace", "main")], "top_and_random", 3)
+        )["comparisons"]
+        first = shown_differences(open_result(toy.folder, {"main": found["main"]}))[0]
+        assert (first["difference"], first["low"], first["won"]) == (
+            pytest.approx(difference["difference"], abs=1e-5),
+            pytest.approx(difference["ci_low"], abs=1e-5),
+            round(difference["won_share"] * difference["neurons"]),
+        )
+        assert (params := params_of(found["six"])) and params.explain.concepts.phrases == 6
+    assert not found["main"].exists()
+    for names, message in ((["nowhere"], "no experiment of DVC"), (["main", "main=six"], "names 'main' twice")):
+        with pytest.raises(UserError, match=message), laid_out(names):
+            pass
 
 
 def test_without_the_cache_a_result_comes_out_of_its_run(toy: Toy, store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from neurogloss.comparison.revisions import History
 from neurogloss.errors import UserError
 from neurogloss.tracking.index import RunState, run_state
 from neurogloss.tracking.relocation import follows_database, local_folder
-from neurogloss.tracking.store import Store, opened, runs_of, set_mlflow_defaults
+from neurogloss.tracking.store import Store, locate_store, opened, runs_of, set_mlflow_defaults
 from neurogloss.tracking.tags import EXPERIMENT
 
 WORKSPACE = "workspace"
@@ -48,6 +48,35 @@ def from_lock(name: str, lock: Lock, commit: str | None, store: Store, paths: Pa
             fetch = f"`git checkout {commit[:10]}` and `dvc fetch`, or `dvc exp pull REMOTE {name}`" if commit else "`dvc repro`"
             raise UserError(f"scores and explanations of {name} are not in DVC's cache; fetch them: {fetch}")
         return read_variant(name, lock.key, lock.recordings, *files)
+
+
+def lay_out_result(name: str, folder: Path) -> None:
+    """Put the whole result that `name` means (as for `load_variant`) into `folder`, as links; UserError where its data are not here."""
+    store, paths = locate_store(), Paths()
+    history = History(store.root)
+    if name == WORKSPACE:
+        lock, commit = read_lock(store.root / "dvc.lock"), None
+    else:
+        commit = history.resolve(name) or commit_of(find_run(name, store), history)
+        text = history.text(commit, "dvc.lock")
+        if text is None:
+            raise UserError(f"{name} ({commit[:10]}) holds no dvc.lock; name a commit or experiment in which the pipeline had run")
+        lock = parse_lock(text.decode("utf-8", "replace"), f"dvc.lock of {name}")
+    history.lay_out(lock, commit, folder, paths.data)
+    if commit is None:
+        shutil.copy(store.root / "params.yaml", folder / "params.yaml")
+    if absent := [path for path in paths.data if not (folder / path).exists()]:
+        fetch = f"`git checkout {commit[:10]}` and `dvc fetch`, or `dvc exp pull REMOTE {name}`" if commit else "`dvc repro`"
+        raise UserError(f"{name} lacks {', '.join(absent)} in DVC's cache; fetch it: {fetch}")
+
+
+def commit_of(run: RunState, history: History) -> str:
+    """The newest commit or experiment whose lock is of this run's result; UserError where there is none."""
+    for revision in reversed(history.revisions()):
+        text = history.text(revision.commit, "dvc.lock")
+        if text is not None and parse_lock(text.decode("utf-8", "replace"), revision.commit).key == run.key:
+            return revision.commit
+    raise UserError(f"MLflow's run {run.name} is of a result that no commit and no experiment here holds; name a folder with its data")
 
 
 def from_run(name: str, run: RunState, paths: Paths) -> Variant:

@@ -5,7 +5,7 @@ Kept small enough for a browser to search by: one vector of 128 bytes a word, fr
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,12 @@ from neurogloss.viewer.similar import unit
 
 WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 """A page cuts explanations and queries in the same way."""
+SIGNS = {
+    "$": "dollar money", "€": "euro money", "£": "pound money", "%": "percent", "&": "and", "@": "email", "#": "hash number", "+": "plus",
+    "=": "equals", "<": "less", ">": "greater", "(": "bracket", ")": "bracket", "[": "bracket", "]": "bracket", "{": "bracket",
+    "}": "bracket", "?": "question", "!": "exclamation", "°": "degrees", "©": "copyright", "/": "slash", "*": "star", "^": "power",
+}  # fmt: skip
+"""Words for signs, which have no vector of their own worth having."""
 WIDTH = 128
 COMMON = 8
 """Directions in which frequent words differ from rare ones rather than in meaning; left out (Mu and Viswanath 2018)."""
@@ -39,12 +45,12 @@ class WordVectors(NamedTuple):
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text.
+    """The words of a text, signs named.
 
-    >>> words_of("Rivers, and snow-white 3rd_things")
-    ['rivers', 'and', 'snow', 'white', 'rd', 'things']
+    >>> words_of("Rivers, and snow-white 3rd_things at $5")
+    ['rivers', 'and', 'snow', 'white', 'rd', 'things', 'at', 'dollar', 'money']
     """
-    return WORD.findall(text.lower())
+    return WORD.findall("".join(f" {SIGNS[c]} " if c in SIGNS else c for c in text.lower()))
 
 
 def word_vectors(
@@ -52,7 +58,9 @@ def word_vectors(
 ) -> WordVectors:
     """Vectors of all words in these texts and of all words that are one token. `shares` of a token are of the corpus."""
     single = one_token_words(subject.vocabulary)
-    words = sorted({word for text in texts if text for word in words_of(text)} | set(single))
+    wanted = {word for text in texts if text for word in words_of(text)}
+    single |= {word: single[known] for word in wanted - set(single) if (known := singular(word, single))}
+    words = sorted(wanted | set(single))
     spelled = [word for word in words if word not in single]
     several = dict(zip(spelled, subject.encode([f" {word}" for word in spelled]), strict=True)) if spelled else {}
     ids = [[single[word]] if word in single else several[word] for word in words]
@@ -62,6 +70,17 @@ def word_vectors(
     common = [max(min((shares.get(t, 0.0) for t in i), default=0.0), (said[word] / total) ** 2) for word, i in zip(words, ids, strict=True)]
     weights = np.array([RARE / (RARE + share) for share in common], np.float32)
     return WordVectors(words, np.rint(unit(narrowed(vectors)) * 127).astype(np.int8), weights)
+
+
+def singular(word: str, known: Container[str]) -> str | None:
+    """The word without the ending of a plural, where that is known: its vector says more than those of its pieces.
+
+    >>> singular("currencies", {"currency"}), singular("boxes", {"box"}), singular("glass", {"glas", "money"})
+    ('currency', 'box', None)
+    """
+    forms = [word[:-3] + "y"] * word.endswith("ies") + [word[:-2]] * word.endswith("es")
+    forms += [word[:-1]] * (word.endswith("s") and not word.endswith("ss"))
+    return next((form for form in forms if form in known), None)
 
 
 def one_token_words(vocabulary: Sequence[bytes]) -> dict[str, int]:

@@ -11,10 +11,13 @@ from jaxtyping import Float
 from neurogloss.artifacts.status import CODES
 from neurogloss.errors import UserError
 from neurogloss.viewer import corpus, neurons, overview, similar, summary
+from neurogloss.viewer.asked import Asked
+from neurogloss.viewer.differences import differences
 from neurogloss.viewer.encode import NAME, chunk, packed
+from neurogloss.viewer.meaning import SIGNS
 from neurogloss.viewer.result import ViewedResult
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the chunks; the page refuses another."""
 
 
@@ -37,11 +40,12 @@ class PageModel(Protocol):
 class Pages:
     """The data of a result's pages."""
 
-    def __init__(self, result: ViewedResult, mode: str, model: PageModel | None = None) -> None:
+    def __init__(self, result: ViewedResult, mode: str, model: PageModel | None = None, asked: Asked | None = None) -> None:
         """`mode` is `view`, `site` or `report`: what the pages say about what they cannot do. Without a model they say so."""
         self.result = result
         self.mode = mode
         self.model = model
+        self.asked = asked if asked is not None and asked.any else None
         self.block = neurons.block_size(result)
         self.lock = threading.Lock()
 
@@ -60,6 +64,7 @@ class Pages:
             "neurons": blocks,
             "related": blocks,
             "model": blocks,
+            "asked": blocks if self.asked else 0,
             "excerpts": -(-len(recordings.corpus) // corpus.excerpts_per_shard(recordings)),
             "pieces": -(-len(recordings.vocabulary) // corpus.PIECES),
         }
@@ -110,6 +115,7 @@ class Pages:
             "neurons": lambda: neurons.block(self.result, start, stop),
             "related": lambda: self.related(start, stop),
             "model": lambda: self.of_model(start, stop),
+            "asked": lambda: self.asked.block(start, stop) if self.asked else None,
             "words": lambda: self.model.words_part(number) if self.model else None,
         }
         return made[kind]()
@@ -117,7 +123,7 @@ class Pages:
     def words(self) -> dict[str, Any]:
         """How many chunks of words there are, or why there are none."""
         reason = self.unavailable()
-        return {"unavailable": reason} if reason else {"shards": self.word_shards()}
+        return {"unavailable": reason} if reason else {"shards": self.word_shards(), "signs": SIGNS}
 
     def unavailable(self) -> str | None:
         """Why the model cannot be asked, or None; loads it."""
@@ -185,6 +191,7 @@ class Pages:
             + [[str(code), summary.MEANINGS.get(code, str(code))] for code in CODES],
             "edges": [round(float(e), 4) for e in summary.EDGES],
             "variants": [summary.summary(result, variant) for variant in result.variants],
+            "differences": differences(result),
             "layers": layers(result),
             "best": [position[int(row)] for row in summary.best(result)],
             "good": summary.GOOD,

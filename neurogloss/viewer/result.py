@@ -130,16 +130,6 @@ def subject_name(subject: Any) -> str:
     return name or "the model"
 
 
-def named(others: list[str]) -> dict[str, Path]:
-    """Results given as NAME=FOLDER or FOLDER, by name.
-
-    >>> named(["short=../a", "b/other"])
-    {'short': PosixPath('../a'), 'other': PosixPath('b/other')}
-    """
-    pairs = [other.split("=", 1) if "=" in other else [Path(other).resolve().name, other] for other in others]
-    return {name: Path(folder) for name, folder in pairs}
-
-
 def same_excerpts(recordings: Recordings, other: Path) -> None:
     """Raise UserError unless the other result was made from the same recordings: only then can both be shown on the same excerpts."""
     found = read_recordings(other)

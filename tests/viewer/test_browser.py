@@ -4,14 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page, expect
 
+from neurogloss.artifacts.explanations import write_explanations
 from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.artifacts.scores import write_scores
+from neurogloss.explainers.run import explain
+from neurogloss.llm.cache import Cache
+from neurogloss.refining.refine import refine
+from neurogloss.simulators.run import simulate
+from neurogloss.viewer.asked import Asked
 from neurogloss.viewer.pages import Pages
 from neurogloss.viewer.result import open_result
+from tests.test_planning import Run, settings
 from tests.viewer.conftest import ready
-from tests.viewer.made_up import HOSTILE, score_table, write_variant
+from tests.viewer.made_up import HOSTILE, score_table, small, write_variant
 
 
 def test_the_overview_opens_from_a_file(page: Page, small_site: Path) -> None:
@@ -244,6 +252,7 @@ def test_a_text_of_ten_thousand_tokens_is_refused_in_words(page: Page, model_vie
 def test_a_static_site_says_that_texts_need_a_server(page: Page, small_site: Path) -> None:
     ready(page, f"{(small_site / 'index.html').as_uri()}#/text")
     expect(page.locator(".notice")).to_contain_text("neurogloss view")
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(["Neurons"])
 
 
 def test_two_results_are_shown_on_the_same_excerpts(
@@ -267,4 +276,92 @@ def test_two_results_are_shown_on_the_same_excerpts(
     page.get_by_label("Search explanations").fill("another")
     expect(page.get_by_role("status")).to_have_text("16 of 18 neurons")
     assert page.locator(".tiles").count() == 2
-    assert page.locator(".figure svg").count() == 4
+    verdict = page.locator(".against")
+    assert re.fullmatch(r"B · other is (better|worse) than A · this result|.* within noise of .*", verdict.locator("h2").inner_text())
+    expect(verdict).to_contain_text("95 % interval")
+    assert page.locator(".figure svg").count() == 3  # The difference, both distributions over one another, the layers.
+    row = page.locator(".changed li").first
+    listed = row.locator(".value").inner_text().split(" → ")
+    name = row.locator("a").inner_text()
+    row.locator("a").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    shown = page.locator(".big strong").all_inner_texts()
+    assert [float(one) for one in shown] == pytest.approx([float(one) for one in listed], abs=0.011)
+
+
+def test_beside_each_score_stand_those_on_random_excerpts_and_of_the_control(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L0.N0")
+    beside = page.locator(".beside").inner_text()
+    assert re.fullmatch(r"random only\s+\S+\s+control\s+\S+\s+token table\s+\S+", beside)
+    page.goto(small_view)
+    for title in ("Random only", "Control", "Token table", "Level ≥ 1"):
+        expect(page.get_by_role("columnheader", name=title)).to_be_visible()
+    assert re.search(r"\d \S+ · \S+$", page.locator(".neurons .value").first.inner_text())
+
+
+def test_a_slash_leads_to_the_search_and_a_question_mark_shows_the_keys(page: Page, small_view: str) -> None:
+    ready(page, small_view)
+    page.keyboard.press("/")
+    page.keyboard.type("L1.3?/")
+    expect(page.get_by_label("Search explanations")).to_have_value("L1.3?/")
+    ready(page, f"{small_view}#/neuron/L0.N0")
+    page.keyboard.press("/")
+    page.keyboard.type("L1N3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L1.N3")
+    page.locator("main").focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("shift ↑ ↓")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L1.N3")
+
+
+def test_a_unit_without_a_page_names_the_nearest_that_have_one(page: Page, small_view: str) -> None:
+    ready(page, f"{small_view}#/neuron/L1.N4")
+    expect(page.locator(".notice")).to_contain_text("The nearest are L1.N3, L1.N6")
+    page.locator(".notice a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L1.N3")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_header_is_one_line(page: Page, small_view: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for place in ("", "#/neuron/L0.N0", "#/text"):
+        page.goto("about:blank")
+        ready(page, f"{small_view}{place}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#bar").bounding_box()["height"] < 60  # type: ignore[index]  # it is there
+
+
+def test_search_by_meaning_knows_what_a_sign_is_called(page: Page, model_view: str) -> None:
+    ready(page, model_view)
+    page.get_by_label("Search by").select_option("meaning")
+    page.get_by_label("Search explanations").fill("$")
+    expect(page.get_by_role("status")).to_contain_text("nearest in meaning")
+    expect(page.locator(".rows .c-text").first).to_contain_text("money")
+
+
+def test_what_was_asked_about_a_unit_and_answered_can_be_read(page: Page, view_server: Callable[[Pages], str], tmp_path: Path) -> None:
+    folder = small(tmp_path / "asked")
+    found, chosen, cache = read_recordings(folder / "data/recordings"), settings(), Cache(tmp_path / "llm.sqlite")
+    run = Run(cache)
+    kept = refine(found, explain(found, chosen, run.open), chosen, run.open)
+    simulate(found, kept, chosen, run.open)
+    write_explanations(folder / "data/explanations.parquet", kept)
+    result = open_result(folder)
+    address = view_server(Pages(result, "view", asked=Asked(result, [chosen], cache.path)))
+    ready(page, f"{address}#/neuron/L0.N0")
+    card = page.locator(".asked")
+    expect(card.get_by_role("heading", name="explain")).to_contain_text("1 question · gpt")
+    first = card.locator(".question").first
+    expect(first.locator("> summary")).to_contain_text("words about river number")
+    first.locator("> summary").click()
+    expect(first.locator(".turn.question pre")).to_contain_text("w")
+    first.get_by_text("before it: instructions and examples").click()
+    expect(first.locator(".turn.system pre")).to_contain_text("You study single neurons")
+    page.goto(f"{address}#/neuron/L0.N15")
+    expect(card).to_contain_text("No reply about it is kept here.")
+    without = Pages(result, "view", asked=Asked(result, [chosen], tmp_path / "none.sqlite"))
+    assert without.counts["asked"] == 0

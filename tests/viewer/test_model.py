@@ -13,6 +13,7 @@ from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.config.subject import SubjectParams
 from neurogloss.subject.model import Subject, load_subject
 from neurogloss.subject.neurons import find_neurons
+from neurogloss.viewer import meaning
 from neurogloss.viewer.live import analyse
 from neurogloss.viewer.meaning import WIDTH, one_token_words, text_vectors, word_vectors, words_of
 from neurogloss.viewer.model import Model
@@ -186,6 +187,21 @@ def test_explanations_of_like_words_are_near(subject: Subject) -> None:
     names = [piece[1:].decode() for piece in Many.vocabulary]
     same = text_vectors([f"{names[0]} {names[1]}", f"{names[0]} {names[2]}", f"{names[300]} {names[301]}"], words)
     assert same[0] @ same[1] > same[0] @ same[2]
+
+
+def test_a_sign_is_near_what_it_is_called() -> None:
+    names = sorted(["character", "dollar", "money", "river", "the"])
+    words = meaning.WordVectors(names, (127 * np.eye(len(names), WIDTH)).astype(np.int8), np.ones(len(names), np.float32))
+    dollar, river, money = text_vectors(['the character "$"', "the river", "money"], words)
+    assert dollar @ money > 0.4 and river @ money == 0
+
+
+def test_a_plural_has_the_vector_of_its_singular_where_that_is_one_token(subject: Subject) -> None:
+    vocabulary = [*subject.vocabulary[:-1], b" river"]
+    embedding = np.random.default_rng(0).standard_normal((len(vocabulary), 300)).astype(np.float32)
+    words = word_vectors(["the rivers"], replace(subject, vocabulary=vocabulary), embedding, {})
+    place = {word: i for i, word in enumerate(words.words)}
+    assert np.array_equal(words.vectors[place["rivers"]], words.vectors[place["river"]])
 
 
 def test_words_are_runs_of_letters() -> None:

@@ -76,6 +76,89 @@
     );
   }
 
+  // Two distributions over one another: the first as bars, the second as an outline, shares of their own number.
+  function overlay(first, second, letters, edges) {
+    const shares = [first, second].map((variant) => {
+      const counts = variant.histograms.top_and_random, total = counts.reduce((a, b) => a + b, 0) || 1;
+      return counts.map((value) => value / total);
+    });
+    const used = edges.slice(0, -1).map((_, i) => shares.some((values) => values[i] > 0));
+    const from = Math.max(0, Math.min(used.indexOf(true), 14)), to = Math.min(edges.length - 2, Math.max(used.lastIndexOf(true), 30));
+    const [a, b] = shares.map((values) => values.slice(from, to + 1)), highest = Math.max(0.01, ...a, ...b);
+    const [A, B] = letters.map((v) => neurogloss.store.letter(v));
+    return figure(
+      "Score distributions",
+      `Distribution of scores: mean of ${A} ${score(first.means.top_and_random.mean)}, of ${B} ${score(second.means.top_and_random.mean)}.`,
+      (svg, width) => {
+        const height = 220, left = 46, bottom = 34;
+        svg.setAttribute("height", height);
+        const x = (i) => left + (i * (width - left - 6)) / a.length, y = (value) => 10 + (1 - value / highest) * (height - bottom - 10);
+        for (const part of [0, 0.5, 1]) {
+          svg.append(el("line", { class: "grid", x1: left, x2: width - 6, y1: y(part * highest), y2: y(part * highest) }));
+          svg.append(el("text", { class: "tick", x: left - 6, y: y(part * highest) + 4, "text-anchor": "end" }, `${(part * highest * 100).toFixed(0)} %`));
+        }
+        a.forEach((value, i) => {
+          const counted = () => [`score ${score(edges[from + i])} to ${score(edges[from + i + 1])}`, `${A}: ${count(first.histograms.top_and_random[from + i])}`, `${B}: ${count(second.histograms.top_and_random[from + i])}`];
+          svg.append(el("rect", { class: "bar-score", x: x(i) + 0.5, width: Math.max(1, x(i + 1) - x(i) - 1), y: y(value), height: Math.max(0, height - bottom - y(value)) }));
+          svg.append(el("rect", { class: "catch", x: x(i), width: x(i + 1) - x(i), y: 0, height: height - bottom, ...tip(counted) }));
+        });
+        svg.append(el("path", { class: "line-baseline", d: outline(b, x, y) }));
+        for (let i = from; i <= to + 1; i++) {
+          if (Math.round(edges[i] * 100) % 20) continue;
+          svg.append(el("text", { class: "tick", x: x(i - from), y: height - bottom + 16, "text-anchor": i === edges.length - 1 ? "end" : "middle" }, score(edges[i], 1)));
+        }
+        svg.append(el("text", { class: "axis", x: width - 6, y: height - 3, "text-anchor": "end" }, "score; share of the scored units"));
+      },
+      legend([["bar-score", A], ["line-baseline", B]]),
+    );
+  }
+
+  // The mean difference by layer as bars from zero; those whose own interval leaves out zero are filled.
+  function byLayer(layers, chosen) {
+    const values = layers.map((one) => one.difference ?? 0);
+    const low = Math.min(-0.05, ...values), high = Math.max(0.05, ...values);
+    return figure(
+      "Difference by layer",
+      `Mean difference by layer: ${layers.map((one) => `layer ${one.layer} ${score(one.difference)}`).join(", ")}.`,
+      (svg, width) => {
+        const height = 220, left = 46, bottom = 34, step = (width - left - 6) / layers.length;
+        svg.setAttribute("height", height);
+        const y = (value) => 10 + ((high - value) / (high - low)) * (height - bottom - 10);
+        for (const value of [low, 0, high]) {
+          svg.append(el("line", { class: value ? "grid" : "grid zero", x1: left, x2: width - 6, y1: y(value), y2: y(value) }));
+          svg.append(el("text", { class: "tick", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, score(value)));
+        }
+        layers.forEach((one, i) => {
+          const value = one.difference ?? 0, top = y(Math.max(0, value)), base = y(Math.min(0, value));
+          svg.append(el("rect", { class: one.noise === false ? "bar-score" : "bar-faint", x: left + i * step + 1, width: Math.max(1, step - 2), y: top, height: Math.max(0.5, base - top) }));
+          const counted = () => [`layer ${one.layer}: ${score(one.difference, 3)}`, one.low === null ? "too few for an interval" : `95 % interval ${score(one.low, 3)} to ${score(one.high, 3)}`, `${count(one.units)} units`];
+          svg.append(el("rect", { class: "catch link", x: left + i * step, width: step, y: 0, height, onclick: () => chosen(one.layer), ...tip(counted) }));
+          const seldom = Math.ceil(layers.length / Math.max(1, Math.floor((width - left) / 30)));
+          if (i % seldom === 0) svg.append(el("text", { class: "tick", x: left + (i + 0.5) * step, y: height - bottom + 16, "text-anchor": "middle" }, one.layer));
+        });
+        svg.append(el("text", { class: "axis", x: width - 6, y: height - 3, "text-anchor": "end" }, "layer, from input to output"));
+      },
+      legend([["bar-score", "interval leaves out 0"], ["bar-faint", "within noise"]]),
+    );
+  }
+
+  // The mean difference on a line around zero with its interval.
+  function difference(found) {
+    const reach = Math.max(0.02, ...[found.low, found.high, found.difference].map((value) => Math.abs(value ?? 0))) * 1.15;
+    return figure(
+      null,
+      `Mean difference ${score(found.difference, 3)}, interval ${score(found.low, 3)} to ${score(found.high, 3)}.`,
+      (svg, width) => {
+        svg.setAttribute("height", 44);
+        const x = (value) => 24 + ((value + reach) / (2 * reach)) * (width - 48);
+        svg.append(el("line", { class: "rail", x1: x(-reach), x2: x(reach), y1: 16, y2: 16 }), el("line", { class: "grid zero", x1: x(0), x2: x(0), y1: 4, y2: 28 }));
+        for (const value of [-reach, 0, reach]) svg.append(el("text", { class: "tick", x: x(value), y: 41, "text-anchor": "middle" }, score(value)));
+        if (found.low !== null) svg.append(el("line", { class: "whisker", x1: x(found.low), x2: x(found.high), y1: 16, y2: 16 }));
+        if (found.difference !== null) svg.append(el("circle", { class: "mark-score", cx: x(found.difference), cy: 16, r: 6.5 }));
+      },
+    );
+  }
+
   // One strip per layer: dots where neurons are few, shading where they are many, a mark at the median.
   function strips(variant, edges, chosen) {
     const rows = variant.layers;
@@ -178,5 +261,5 @@
     );
   }
 
-  neurogloss.charts = { distribution, strips, activations, interval };
+  neurogloss.charts = { distribution, overlay, byLayer, difference, strips, activations, interval };
 }

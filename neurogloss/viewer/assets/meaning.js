@@ -5,12 +5,12 @@
   const WIDTH = 128, KEPT = 200;
   let index = null;
 
-  const cut = (text) => text.toLowerCase().match(/\p{L}+/gu) ?? [];
+  const cut = (words, text) => Array.from(text.toLowerCase(), (sign) => (sign in words.signs ? ` ${words.signs[sign]} ` : sign)).join("").match(/\p{L}+/gu) ?? [];
 
   // Vector of a text, added into `out` at `at`; false where no word is known.
   function add(words, text, out, at) {
     let known = false;
-    for (const word of cut(text)) {
+    for (const word of cut(words, text)) {
       const found = words.places.get(word);
       if (found === undefined) continue;
       known = true;
@@ -29,7 +29,7 @@
     if (about.unavailable) throw new Error(`Search by meaning needs the model: ${about.unavailable}.`);
     const parts = await Promise.all(Array.from({ length: about.shards }, (_, i) => load(`words/${i}`)));
     const list = parts.flatMap((part) => part.words);
-    const words = { places: new Map(list.map((word, i) => [word, i])), vectors: new Int8Array(list.length * WIDTH), weights: new Float32Array(list.length) };
+    const words = { signs: about.signs, places: new Map(list.map((word, i) => [word, i])), vectors: new Int8Array(list.length * WIDTH), weights: new Float32Array(list.length) };
     let at = 0;
     for (const part of parts) {
       words.vectors.set(new Int8Array(bytes(part.vectors).buffer), at * WIDTH);

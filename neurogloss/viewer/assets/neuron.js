@@ -41,6 +41,12 @@
     ["sensitivity", "sensitivity (1: explanations are not read)"],
   ];
 
+  const BESIDE = [
+    ["random_only", "random only", "the same on random excerpts alone"],
+    ["control", "control", "other units' explanations on the same excerpts"],
+    ["token_table", "token table", "baseline: mean activation per token, no explanation"],
+  ];
+
   function explanation(variant, name) {
     const { scores, status } = variant;
     return el(
@@ -51,7 +57,8 @@
       el(
         "div",
         { class: "verdict" },
-        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : `score${missing(scores.ci_low) ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`}; ${score(scores.random_only)} on random excerpts only`)),
+        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : `score${missing(scores.ci_low) ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`}`)),
+        missing(scores.top_and_random) ? null : el("dl", { class: "beside" }, BESIDE.map(([key, label, title]) => el("div", { title }, el("dt", {}, label), el("dd", {}, score(scores[key]))))),
         status[0] === "ok" ? null : el("p", { class: "fault" }, `${status[1][0].toUpperCase()}${status[1].slice(1)}.`),
         missing(scores.top_and_random) ? null : charts.interval(scores),
       ),
@@ -110,7 +117,7 @@
     const place = store.parse(name);
     const page = place ? store.page(place.layer, place.neuron) : -1;
     if (page < 0) {
-      fill(main, el("h1", {}, "No such neuron"), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, "neuron")} here. Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
+      fill(main, el("h1", {}, "No such neuron"), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, "neuron")} here. `, place ? ["The nearest are ", store.nearest(place).map((page, i) => [i ? ", " : "", el("a", { href: store.href(page) }, store.name(page))]), "."] : `Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
       return "No such neuron";
     }
     const { layer, neuron: index } = store.place(page);
@@ -125,7 +132,7 @@
       el(
         "div",
         { class: "split" },
-        el("section", { class: "card", "aria-label": "Excerpts" }, heatmap(found.excerpts, names)),
+        el("div", { class: "main" }, el("section", { class: "card", "aria-label": "Excerpts" }, heatmap(found.excerpts, names)), neurogloss.asked ? neurogloss.asked(page) : null),
         el(
           "div",
           { class: "aside" },

@@ -41,16 +41,36 @@
 
   function lists(rows, show) {
     const { about } = store;
-    const scores = rows.variants[0].top_and_random;
+    const { top_and_random: scores, random_only, control } = rows.variants[0];
     const [, reached] = about.variants[0].shares[0];
     const good = Math.round((reached ?? 0) * about.variants[0].scored);
     const note = good >= about.best.length && good ? `${count(good)} are at or above ${about.good}.` : good ? `${good === 1 ? "One is" : `${good} are`} at or above ${about.good}; the others come closest.` : `None reaches ${about.good}; these come closest.`;
+    const beside = " Behind each score those on random excerpts alone and of the control.";
     return el(
       "div",
       { class: "pair" },
-      list("Best explained", note, about.best, rows, (page) => score(scores[page]), () => show({ sort: "-score0" })),
+      list("Best explained", note + beside, about.best, rows, (page) => el("span", { title: "score; on random excerpts alone; control" }, score(scores[page]), el("small", {}, ` ${score(random_only[page])} · ${score(control[page])}`)), () => show({ sort: "-score0" })),
       list("Strong but unexplained", `Peaks in the upper quarter, score below ${about.unexplained}: what are these for?`, about.strong, rows, (page) => `${missing(scores[page]) ? "no score" : score(scores[page])} · ${rows.peaks[page].toFixed(0)} sd`, () => show({ max: String(about.unexplained), sort: "-peak" })),
     );
+  }
+
+  // Columns of a result that is alone.
+  function alone(rows) {
+    const [{ random_only, control, token_table }] = rows.variants;
+    return [
+      { key: "random", title: "Random only", hint: "Score on random excerpts alone", class: "c-more", sortable: true, values: random_only, cell: (page) => score(random_only[page]) },
+      { key: "control", title: "Control", hint: "Other units' explanations on the same excerpts", class: "c-more", sortable: true, values: control, cell: (page) => score(control[page]) },
+      { key: "table", title: "Token table", hint: "Baseline without an explanation", class: "c-more", sortable: true, values: token_table, cell: (page) => score(token_table[page]) },
+      { key: "firing", title: "Level ≥ 1", hint: "Share of tokens at level 1 or above, in random excerpts outside of the score split", class: "c-more", sortable: true, values: rows.firing, cell: (page) => share(rows.firing[page]) },
+      { key: "peak", title: "Peak", hint: "Strongest activation, in standard deviations above the mean", class: "c-more", sortable: true, values: rows.peaks, cell: (page) => (missing(rows.peaks[page]) ? "–" : `${rows.peaks[page].toFixed(1)} sd`) },
+    ];
+  }
+
+  // How far another result is above the first.
+  function gap(rows, v) {
+    const values = rows.variants[v].top_and_random.map((value, page) => value - rows.variants[0].top_and_random[page]);
+    const title = `${store.letter(v)} less ${store.letter(0)}`;
+    return { key: `gap${v}`, title, hint: "Difference of the scores", class: "c-more", sortable: true, values, cell: (page) => (missing(values[page]) ? "–" : `${values[page] > 0 ? "+" : ""}${score(values[page])}`) };
   }
 
   // The table's columns; sorting reads `values`.
@@ -66,10 +86,7 @@
       { key: "neuron", title: "Neuron", class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
       ...shown.map((variant, v) => ({ key: `text${v}`, title: `Explanation${numbers[v]}`, class: "c-text", cell: (page) => (variant.texts[page] === null ? el("em", {}, "none") : foreign(variant.texts[page], { title: neurogloss.visible(variant.texts[page]) })) })),
       ...shown.map((variant, v) => ({ key: `score${v}`, title: `Score${numbers[v]}`, hint: "Top and random excerpts", class: "c-score", sortable: true, values: variant.top_and_random, cell: judged(variant) })),
-      { key: "random", title: "Random only", hint: "Score on random excerpts alone", class: "c-more", sortable: true, values: shown[0].random_only, cell: (page) => score(shown[0].random_only[page]) },
-      { key: "table", title: "Token table", hint: "Baseline without an explanation", class: "c-more", sortable: true, values: shown[0].token_table, cell: (page) => score(shown[0].token_table[page]) },
-      { key: "firing", title: "Firing", hint: "Share of tokens at level 1 or above, in random excerpts outside of the score split", class: "c-more", sortable: true, values: rows.firing, cell: (page) => share(rows.firing[page]) },
-      { key: "peak", title: "Peak", hint: "Strongest activation, in standard deviations above the mean", class: "c-more", sortable: true, values: rows.peaks, cell: (page) => (missing(rows.peaks[page]) ? "–" : `${rows.peaks[page].toFixed(1)} sd`) },
+      ...(shown.length > 1 ? shown.slice(1).map((_, v) => gap(rows, v + 1)) : alone(rows)),
     ];
   }
 
@@ -135,7 +152,7 @@
 
   // The table with its filters; `state` is what the address says.
   function browser(rows, state) {
-    const all = columns(rows);
+    const { about } = store, all = columns(rows);
     const shownCount = el("p", { class: "shown", role: "status" });
     const listing = table(all, "Neurons", (key) => {
       const down = state.sort === key ? `-${key}` : state.sort === `-${key}` ? key : key === "neuron" ? key : `-${key}`;
@@ -166,8 +183,7 @@
     }
     holder.append(controls(rows, state, update));
     update();
-    const { about } = store;
-    return { section: el("section", { class: "card browse", id: "browse" }, el("h2", {}, about.pages < about.recorded ? "Neurons in this report" : "All neurons"), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
+    return { section: el("section", { class: `card browse${about.variants.length > 1 ? " several" : ""}`, id: "browse" }, el("h2", {}, about.pages < about.recorded ? "Neurons in this report" : "All neurons"), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
   }
 
   async function overview(main, query) {
@@ -186,10 +202,11 @@
       main,
       el("h1", {}, "How well are the neurons of ", foreign(about.name, { class: "subject" }), " explained?"),
       about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${count(about.recorded)} neurons; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
+      several && about.differences.map((_, v) => neurogloss.differences(rows, v + 1, choose)),
       about.variants.map((one, v) => [
         several && el("h2", { class: "which" }, foreign(`${store.letter(v)} · ${one.name}`)),
         tiles(one),
-        el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(one, about.edges)), el("section", { class: "card" }, charts.strips(one, about.edges, choose))),
+        several ? null : el("div", { class: "pair" }, el("section", { class: "card" }, charts.distribution(one, about.edges)), el("section", { class: "card" }, charts.strips(one, about.edges, choose))),
       ]),
       several && el("h2", { class: "which" }, foreign(`By the scores of ${store.letter(0)} · ${about.variants[0].name}`)),
       lists(rows, show),

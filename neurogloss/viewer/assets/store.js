@@ -2,7 +2,7 @@
 "use strict";
 {
   const { load, ints, floats, bytes } = neurogloss;
-  const SCHEMA = 1;
+  const SCHEMA = 2;
   const store = { about: null, layers: null, table: null };
 
   store.open = async () => {
@@ -42,6 +42,13 @@
     const letter = found && (found[2] ?? found[3]);
     if (!found || (letter && letter.toUpperCase() !== store.about.unit.letter)) return null;
     return { layer: Number(found[1]), neuron: found[5] ? -1 - Number(found[4]) : Number(found[4]) };
+  };
+
+  // The pages nearest to a unit that has none: by layer, then by number.
+  store.nearest = ({ layer, neuron }, kept = 4) => {
+    const pages = [...Array(store.about.pages).keys()].map((page) => [page, store.place(page)]);
+    const far = (place) => Math.abs(place.layer - layer) * 1e9 + Math.abs(place.neuron - neuron);
+    return pages.sort((a, b) => far(a[1]) - far(b[1])).slice(0, kept).map(([page]) => page);
   };
 
   const COLUMNS = ["top_and_random", "random_only", "token_table", "control"];
