@@ -19,8 +19,9 @@ from neurogloss.llm.request import Usage
 from neurogloss.llm.usage import Tally, write_usage
 from neurogloss.tracking import store as store_module
 from neurogloss.tracking import writing
-from neurogloss.tracking.content import VALUE_LIMIT, neuron_table, prompts, run_name, run_params, run_tags, scalars, truncated
+from neurogloss.tracking.content import VALUE_LIMIT, neuron_table, run_name, run_params, run_tags, scalars, truncated
 from neurogloss.tracking.index import index_file
+from neurogloss.tracking.registry import prompts
 from neurogloss.tracking.run import track
 from neurogloss.tracking.store import Store, indexed_runs, locate_store, opened, runs_of
 from neurogloss.tracking.variants import log_files
@@ -76,7 +77,7 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     assert run.data.tags["track.complete"] == "true" and "track.missing" not in run.data.tags
     assert run.data.tags["recordings"] == lock.outs["data/recordings"][:8] and not any("md5" in tag for tag in run.data.tags)
     assert run.data.tags["git.dirty"] == "false" and len(run.data.tags["git.commit"]) == 40
-    assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["vocabulary.prompt_version"] == "1"
+    assert run.data.params["explain.concepts.phrases"] == "3" and run.data.params["vocabulary.prompt_version"] == "1 (list)"
     assert run.data.params["explain.model_name"].startswith("pypi:")
     score = json.loads((done.folder / "metrics" / "score.json").read_text(encoding="utf-8"))
     assert {name: run.data.metrics[name] for name in score} == score and set(run.data.metrics) >= {"score_low", "baseline", "control"}
@@ -95,7 +96,7 @@ def test_a_reproduced_pipeline_is_one_run_with_everything_in_it(done: Toy, store
     } <= files
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest + ".dir" == lock.outs["data/recordings"]
-    assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "vocabulary.list"
+    assert json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["name"] == "neurogloss.vocabulary"
 
 
 def test_curves_have_the_bins_percentiles_and_layers_as_steps(store: Store) -> None:
@@ -124,7 +125,7 @@ def test_new_params_with_equal_outputs_are_a_new_run(done: Toy, store: Store) ->
     assert complete_runs(store) == sorted([lock.key, other.key])
 
 
-@pytest.mark.parametrize("step", ["register", "log_values", "log_files"])
+@pytest.mark.parametrize("step", ["prompts", "log_values", "log_files", "log_traces"])
 def test_a_run_that_was_cut_short_is_made_again(done: Toy, store: Store, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     lock = changed(read_lock(done.folder / "dvc.lock"), seed=99)
 
@@ -169,7 +170,7 @@ def test_one_text_is_one_version_in_the_prompt_registry(done: Toy, store: Store)
         with opened(store) as (client, _):
             found[name] = client.get_run(run_id).data.params["explain.prompt_version"]
             assert client.list_artifacts(run_id, "prompts")
-    assert found == {"first": "1", "same": "1", "reworded": "2", "too long": "not registered"}
+    assert found == {"first": "1 (pairs)", "same": "1 (pairs)", "reworded": "2 (pairs)", "too long": "not registered (pairs)"}
 
 
 def test_the_key_is_of_params_and_outputs_and_not_of_code() -> None:

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import yaml
-
 from neurogloss.artifacts.explanations import read_explanations
 from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.units import unit_name
@@ -55,35 +53,12 @@ LEFT_OUT = ("neurons", "scored", "ci_low", "ci_high")
 """Ends of the names of columns without a curve: counts would flatten the others, and the chart view draws no band."""
 
 
-class Readable(yaml.SafeDumper):
-    """YAML with multi-line strings as blocks."""
-
-
-Readable.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-)
-STYLE: dict[str, Any] = {"Dumper": Readable, "allow_unicode": True, "sort_keys": False, "width": 10**9}
-
-
 class Step(NamedTuple):
     """One point of a curve."""
 
     name: str
     value: float
     step: int
-
-
-class Prompt(NamedTuple):
-    """A prompt of params.yaml that the result was produced with."""
-
-    name: str
-    """`explain.pairs`"""
-    text: str
-
-    @property
-    def sha256(self) -> str:
-        """Identifies the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def run_params(lock: Lock) -> dict[str, str]:
@@ -116,17 +91,6 @@ def shown_params(result: Result) -> dict[str, str]:
     shown = [name for name in found if name in changed or not UNSHOWN.match(name)]
     shown.sort(key=lambda name: (name not in changed, name.startswith(RECORDED)))
     return {name: found[name] for name in shown[:SHOWN_PARAMS]}
-
-
-def prompts(lock: Lock) -> list[Prompt]:
-    """The prompt texts the stages declare, sorted by name; a prompt of several parts is their YAML. A method without a text has none."""
-    found = {}
-    for entry in lock.stages.values():
-        for key, value in entry.params.items():
-            whole = key.startswith("prompts.") and not key.endswith(".layout")
-            if whole and value and (isinstance(value, str) or set(value) != {"layout"}):
-                found[key.removeprefix("prompts.")] = value if isinstance(value, str) else yaml.dump(value, **STYLE)
-    return [Prompt(re.sub(r"[^A-Za-z0-9._-]", "_", name), found[name]) for name in sorted(found)]
 
 
 def run_tags(result: Result) -> dict[str, str]:

@@ -31,8 +31,10 @@ def track(lock: Lock, paths: Paths, store: Store, params: TrackParams = DEFAULT)
 
     result = Result(lock, Path.cwd(), paths, workspace_origin(store.root, lock, Path.cwd()))
     with opened(store) as (client, experiment):
-        run_id, made = ensure_run(client, experiment, result, alone=store.database is not None)
+        run_id, made = ensure_run(client, experiment, result, alone=store.database is not None, traces=params.traces)
         update_differences(client, experiment, store, references, None if store.database else run_id)
+        if made and references:
+            mark_default(client, experiment, references[0])
     logger.info("%s: run %s of experiment %s in %s", "tracked" if made else "already tracked", run_id, store.experiment, store.shown)
     return run_id
 
@@ -45,3 +47,10 @@ def update_differences(client: "MlflowClient", experiment: str, store: Store, re
         if behind := [run for run in stale(runs, reference) if only in (None, run.run_id)]:
             done += follow(client, store, reference, behind, runs)
     return done
+
+
+def mark_default(client: "MlflowClient", experiment: str, reference: Reference) -> None:
+    """Name the versions of the prompts that the reference was made with."""
+    from neurogloss.tracking.registry import Registry
+
+    Registry(client, experiment).mark_default(reference.lock)

@@ -67,7 +67,7 @@ def sync(store: Store, history: History, paths: Paths, params: TrackParams = DEF
             add_tags(store, run, result)
             continue
         with tempfile.TemporaryDirectory() as name:
-            new, missing = make(store, history, result, paths, Path(name))
+            new, missing = make(store, history, result, paths, Path(name), params.traces)
         made += new
         without_data += bool(new and missing)
     references = find_references(store, params.reference)
@@ -113,7 +113,7 @@ def add_tags(store: Store, run: "Run", result: Found) -> None:
                 client.set_tag(run.info.run_id, name, value)
 
 
-def make(store: Store, history: History, found: Found, paths: Paths, folder: Path) -> tuple[bool, list[str]]:
+def make(store: Store, history: History, found: Found, paths: Paths, folder: Path, traces: int) -> tuple[bool, list[str]]:
     """Create one run from the cache and git; whether it is new, and what it lacks."""
     from neurogloss.tracking.writing import ensure_run
 
@@ -128,7 +128,7 @@ def make(store: Store, history: History, found: Found, paths: Paths, folder: Pat
         origin = workspace_origin(history.root, found.lock)
     result = Result(found.lock, folder, paths, origin)
     with opened(store, index=False) as (client, experiment):
-        run_id, new = ensure_run(client, experiment, result, alone=store.database is not None)
+        run_id, new = ensure_run(client, experiment, result, alone=store.database is not None, traces=traces)
         for tag, value in found.tags.items() if new else ():
             client.set_tag(run_id, tag, value)
     return new, result.missing

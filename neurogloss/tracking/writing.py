@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
-from neurogloss.tracking.content import Prompt, neuron_table, prompts, run_name, run_tags, scalars, shown_params, steps
+from neurogloss.tracking.content import neuron_table, run_name, run_tags, scalars, shown_params, steps
+from neurogloss.tracking.registry import Prompt, Registry, prompts
 from neurogloss.tracking.store import keyed_runs
 from neurogloss.tracking.tags import COMPLETE, CURRENT, FORMAT, LOCK_KEY, MISSING
+from neurogloss.tracking.trace_store import delete_run
+from neurogloss.tracking.traces import log_traces
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import PromptVersion
 
-PROMPT_LIMIT = 100_000
-"""Characters that the registry accepts; longer texts are in the run's files only."""
 USAGE = (
     ("explain", "explain", "explain"),
     ("refine", "refine", "simulate"),
@@ -32,7 +33,7 @@ BATCH = {"metrics": 1000, "params": 100, "tags": 100}
 """Most that the tracking server accepts in one call."""
 
 
-def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: bool) -> tuple[str, bool]:
+def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: bool, traces: int = 0) -> tuple[str, bool]:
     """The id of the result's run, and whether it was created now.
 
     Interrupted runs of this result are deleted, and with `alone` (nobody else writes to the store) all interrupted runs.
@@ -46,39 +47,44 @@ def ensure_run(client: "MlflowClient", experiment: str, result: Result, alone: b
         lacks = len(tags[MISSING].split(", ")) if tags.get(MISSING) else 0
         better = mine and (len(result.missing) < lacks or (tags.get(FORMAT) != CURRENT and len(result.missing) == lacks))
         if not whole or better or (mine and kept):
-            client.delete_run(run.info.run_id)
+            delete_run(client, experiment, run.info.run_id)
         elif mine:
             kept = run.info.run_id
-    return (kept, False) if kept else (write_run(client, experiment, result), True)
+    return (kept, False) if kept else (write_run(client, experiment, result, traces), True)
 
 
-def write_run(client: "MlflowClient", experiment: str, result: Result) -> str:
+def write_run(client: "MlflowClient", experiment: str, result: Result, traces: int) -> str:
     """Write the run of a result; the tag that marks it complete comes last."""
     start = result.origin.time_ms or int(time.time() * 1000)
     run = client.create_run(experiment, start_time=start, tags=run_tags(result), run_name=run_name(result))
     run_id = str(run.info.run_id)
-    versions = [register(client, prompt) for prompt in prompts(result.lock)]
+    registry = Registry(client, experiment)
+    versions = [(prompt, registry.register(prompt, newest=result.origin.time_ms is None)) for prompt in prompts(result.lock)]
     log_values(client, run_id, result, versions, start)
-    for version in versions:
-        if version is not None:
-            client.link_prompt_version_to_run(run_id, version)
+    linked = [version for _, version in versions if version is not None]
+    for version in linked:
+        client.link_prompt_version_to_run(run_id, version)
     log_recordings(client, run_id, result)
     if result.origin.time_ms is None:  # Created just now, so the reports may be about it.
         log_usage(client, experiment, run_id, result)
     log_files(client, run_id, result)
+    log_traces(client, experiment, run_id, result, linked, traces, start)
     client.set_terminated(run_id, "FINISHED", end_time=result.origin.time_ms)
     client.set_tag(run_id, COMPLETE, "true")
     return run_id
 
 
-def log_values(client: "MlflowClient", run_id: str, result: Result, versions: list["PromptVersion | None"], start: int) -> None:
+def log_values(
+    client: "MlflowClient", run_id: str, result: Result, versions: list[tuple[Prompt, "PromptVersion | None"]], start: int
+) -> None:
     """Params, metrics and curves in as few calls as the server's limits allow."""
     from mlflow.entities import Metric, Param
 
     params = shown_params(result)
-    for prompt, version in zip(prompts(result.lock), versions, strict=True):
-        stage = prompt.name.partition(".")[0]
-        params[f"{stage}.prompt_version"] = str(version.version) if version is not None else "not registered"
+    for prompt, version in versions:
+        number = f"{version.version} ({prompt.variant})" if version is not None else f"not registered ({prompt.variant})"
+        known = params.get(f"{prompt.stage}.prompt_version")
+        params[f"{prompt.stage}.prompt_version"] = f"{known}, {number}" if known else number
     batches: dict[str, list[Any]] = {
         "metrics": [Metric(name, value, start, 0) for name, value in scalars(result).items()]
         + [Metric(step.name, step.value, start, step.step) for step in steps(result)],
@@ -88,24 +94,6 @@ def log_values(client: "MlflowClient", run_id: str, result: Result, versions: li
     while any(batches.values()):
         client.log_batch(run_id, **{kind: batches[kind][:most] for kind, most in BATCH.items()})
         batches = {kind: batches[kind][most:] for kind, most in BATCH.items()}
-
-
-def register(client: "MlflowClient", prompt: Prompt) -> "PromptVersion | None":
-    """The registry's version of exactly this text, created if there is none; None for a text that is too long for it."""
-    from mlflow.exceptions import MlflowException
-
-    if len(prompt.text) > PROMPT_LIMIT:
-        return None
-    try:
-        versions = client.search_prompt_versions(prompt.name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        versions = []
-    for version in versions:
-        if version.tags.get("sha256") == prompt.sha256:
-            return version
-    return client.register_prompt(prompt.name, prompt.text, commit_message="from params.yaml", tags={"sha256": prompt.sha256})
 
 
 def log_recordings(client: "MlflowClient", run_id: str, result: Result) -> None:
