@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import neurogloss as ng
-from neurogloss.artifacts.recordings import Recordings, Split, name
+from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.simulations import Simulations
 from neurogloss.config.params import Params
 from neurogloss.measures.levels import levels
@@ -63,7 +63,7 @@ def main() -> None:
     scores = ng.score(recordings, explanations, simulations, params)
 
     for row, (text, score) in enumerate(zip(explanations.texts, scores["top_and_random"].to_pylist(), strict=True)):
-        neuron = name(int(recordings.layers[row]), int(recordings.indices[row]))
+        neuron = recordings.name(int(row))
         print(f"{neuron}  score {'-' if score is None else f'{score:.2f}'}  {text or 'no explanation'}")
         if text is not None:
             heat_map(recordings, simulations, row, chosen.out / f"{neuron}.png")

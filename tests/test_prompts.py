@@ -113,7 +113,7 @@ def test_shared_examples_are_in_the_file_once() -> None:
         (
             ("explain", "method"),
             "zzz",
-            r"explain\.method: there is no 'zzz' under prompts\.explain; there are: concepts, given",
+            r"explain\.method: there is no 'zzz' under prompts\.explain; there are: attention, concepts, given, highlight",
         ),
         (("simulate", "method"), "generate", r"simulate\.method: there is no 'generate'\D*; did you mean 'generated'\?"),
         (("vocabulary", "prompt"), "lists", r"vocabulary\.prompt: there is no 'lists' under prompts\.vocabulary; did you mean 'list'\?"),

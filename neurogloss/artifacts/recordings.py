@@ -11,6 +11,10 @@ A folder:
     table_counts.npy    int32 (entry): how often each occurs in the excerpts that are not held out
     token_means.npy     float16 (neuron, entry): mean activation, the neuron's score excerpts and all that are held out left out;
                         NaN where nothing is left
+    promoted.npy        int32 (neuron, side, token): the tokens that a unit promotes most (0) and suppresses most (1)
+    promoted_logits.npy float16 (neuron, side, token): what a value of one does to their logits, up to the scale of the last norm
+    key_places.npy      int16 (neuron, slot, key): of heads, the tokens that the excerpt's strongest token reads
+    key_norms.npy       float16 (neuron, slot, key): the norm of what the head writes for each
 Of latents, most of which are zero at most tokens, activations and token_means are kept sparse (artifacts/sparse.py).
 
 A *slot* is a place in every neuron's row of excerpts; the layout is the same for all neurons:
@@ -30,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
-from neurogloss.artifacts.files import open_array, read_json, read_table, write_json, write_table, written
+from neurogloss.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
 from neurogloss.artifacts.sparse import SparseRows, open_rows, write_rows
 from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.errors import UserError
@@ -122,6 +126,26 @@ VOCABULARY = pa.schema([pa.field("piece", pa.binary(), nullable=False)])
 
 
 @dataclass(frozen=True)
+class Promoted:
+    """Tokens whose logits a unit raises most by what it writes (0) and lowers most (1), among those of the token table."""
+
+    tokens: Int32[np.ndarray, "neuron side token"]
+    """Ids, the strongest first; -1 where what the unit writes does not follow from weights."""
+    logits: Float16[np.ndarray, "neuron side token"]
+    """For a value of one, up to the scale of the last norm."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What heads read at the strongest token of each of their excerpts, the query."""
+
+    places: Int[np.ndarray, "neuron slot key"]
+    """Tokens of the excerpt, the one that makes up most of what the head writes first."""
+    norms: Float16[np.ndarray, "neuron slot key"]
+    """Of what the head writes for the key; 0 where nothing is read, as after the query."""
+
+
+@dataclass(frozen=True)
 class Recordings:
     """Activations of many neurons on their own excerpts. Arrays are memory-mapped: take rows, not wholes."""
 
@@ -149,6 +173,10 @@ class Recordings:
     """The header: subject, dropped counts and the like."""
     kind: UnitKind = UnitKind.NEURONS
     """What the units are."""
+    promoted: Promoted | None = None
+    """None in recordings that were not made here or are older."""
+    keys: Keys | None = None
+    """Of heads alone."""
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -173,6 +201,10 @@ class Recordings:
             raise KeyError(unit_name(layer, index, self.kind))
         return int(rows[0])
 
+    def promoted_texts(self, row: int, side: int = 0) -> list[str]:
+        """Tokens that a unit promotes (side 0) or suppresses (1), the strongest first; empty where they are not known."""
+        return [] if self.promoted is None else [self.text(int(token)) for token in self.promoted.tokens[row, side] if token >= 0]
+
     def name(self, row: int) -> str:
         """How the unit of a row is called: L5.N131."""
         return unit_name(int(self.layers[row]), int(self.indices[row]), self.kind)
@@ -184,7 +216,18 @@ def write_recordings(path: Path, recordings: Recordings) -> None:
         folder.mkdir()
         for key in ("excerpts", "activations", "table_tokens", "table_counts", "token_means"):
             write_rows(folder, key, getattr(recordings, key))
+        write_promoted(folder, recordings.promoted)
+        if recordings.keys is not None:
+            write_array(folder / "key_places.npy", recordings.keys.places)
+            write_array(folder / "key_norms.npy", recordings.keys.norms)
         write_frame(folder, recordings)
+
+
+def write_promoted(folder: Path, promoted: Promoted | None) -> None:
+    """Write promoted.npy and promoted_logits.npy, where there are any."""
+    if promoted is not None:
+        write_array(folder / "promoted.npy", promoted.tokens)
+        write_array(folder / "promoted_logits.npy", promoted.logits)
 
 
 def write_frame(folder: Path, recordings: Recordings) -> None:
@@ -238,6 +281,10 @@ def read_recordings(path: Path) -> Recordings:
         token_means=open_rows(path, "token_means", (len(table_tokens),)),
         about=header["about"],
         kind=UnitKind(header.get("units", UnitKind.NEURONS)),
+        promoted=Promoted(open_array(path / "promoted.npy"), open_array(path / "promoted_logits.npy"))
+        if (path / "promoted.npy").exists()
+        else None,
+        keys=Keys(open_array(path / "key_places.npy"), open_array(path / "key_norms.npy")) if (path / "key_places.npy").exists() else None,
     )
     check_parts(path, found)
     return found

@@ -54,6 +54,9 @@ def facts(results: Results, row: int) -> Table:
     for label, value in scores(results, row):
         grid.add_row(label, value)
     grid.add_row("activations", statistics(results, row))
+    for side, label in enumerate(("promotes", "suppresses")):
+        if tokens := results.recordings.promoted_texts(row, side):
+            grid.add_row(label, " ".join(repr(token) for token in tokens))
     return grid
 
 

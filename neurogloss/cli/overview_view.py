@@ -50,15 +50,26 @@ def summary_text(metrics: dict[str, Any]) -> Text:
     causes, zeros = (
         ", ".join(f"{cause} {count}" for cause, count in metrics[key].items() if count) for key in ("failed_by_cause", "zero_by_cause")
     )
+    units = metrics.get("units", {"kind": "neurons", "dead": 0})
     lines = [
-        f"{metrics['neurons']:,} neurons, {metrics['scored']:,} scored"
+        *(coder_line(coder) for coder in units.get("sae", [])),
+        f"{metrics['neurons']:,} {units['kind']}, {metrics['scored']:,} scored"
         + (f" (zero: {zeros})" if zeros else "")
         + f", {metrics['failed']:,} not"
-        + (f" ({causes})" if causes else ""),
+        + (f" ({causes})" if causes else "")
+        + (f"; {units['dead']:,} never fire in the corpus" if units["dead"] else ""),
         *(f"{label:<13}{described(found)}   {meaning}" for label, found, meaning in measures(metrics)),
     ]
     shares = ", ".join(f"{share:.1%} at least {at}" for at, share in metrics["share_at_least"].items() if share is not None)
-    return Text("\n".join([*lines, *([f"{'neurons':<13}{shares}"] if shares else [])]))
+    return Text("\n".join([*lines, *([f"{units['kind']:<13}{shares}"] if shares else [])]))
+
+
+def coder_line(coder: dict[str, Any]) -> str:
+    """How well an SAE or a transcoder reconstructs: one that was loaded wrongly shows here."""
+    return (
+        f"{'latents':<13}layer {coder['layer']}, {coder['format']}: {coder['variance_explained']:.1%} of the variance explained, "
+        f"{coder['l0']:.1f} of {coder['latents']:,} fire at a token"
+    )
 
 
 def measures(metrics: dict[str, Any]) -> tuple[tuple[str, dict[str, Any], str], ...]:

@@ -113,6 +113,10 @@ class Example(Section):
 
     explanations: Annotated[list[str], Field(min_length=1)]
     """The best one first: it stands where a prompt asks for, or simulates, a single one."""
+    promoted: list[str] = Field(default_factory=list)
+    """What stands for {promoted}."""
+    suppressed: list[str] = Field(default_factory=list)
+    """What stands for {suppressed}."""
     excerpts: Annotated[list[ExampleExcerpt], Field(min_length=1)]
 
 
@@ -127,8 +131,8 @@ class ExplainPrompt(Section):
     answers: PositiveInt = 1
     """Explanations asked for in one answer; more than one as a numbered list."""
     system: str
-    question: Annotated[str, template("excerpts", optional=("number", "answers", "repeat"))]
-    """One neuron, up to where the answer begins."""
+    question: Annotated[str, template("excerpts", optional=("number", "answers", "repeat", "promoted", "suppressed"))]
+    """One neuron, up to where the answer begins. {promoted} and {suppressed} are the tokens whose logits it raises and lowers most."""
     prefix: str
     """The words with which every answer begins; no part of the explanation."""
     excerpt: Annotated[str, template("lines")]
@@ -172,6 +176,19 @@ class PiecesPrompt(MarkedPrompt):
     before: NonNegativeInt
     """Tokens shown before a strongest token, as far as the excerpt has them."""
     after: NonNegativeInt
+
+
+class AttentionPrompt(MarkedPrompt):
+    """Of heads: whole excerpts with the strongest token, the query, and the keys it reads marked differently.
+
+    In examples ^10 is a query, ^9 one that reads itself, too, and ^1 a key.
+    """
+
+    layout: Literal["attention"]
+    key: Annotated[str, template("token")]
+    """Marks a key; `mark` marks the query."""
+    key_from: Share = 0.25
+    """A key is marked that makes up at least this share of the strongest key's norm."""
 
 
 class TokensPrompt(ExplainPrompt):
@@ -286,7 +303,7 @@ class OneAtATimePrompt(EveryLevelPrompt):
     question: Annotated[str, template("explanation", "text", "token", optional=("number",))]
 
 
-AnyExplainPrompt = PairsPrompt | HighlightPrompt | PiecesPrompt | TokensPrompt
+AnyExplainPrompt = PairsPrompt | HighlightPrompt | PiecesPrompt | AttentionPrompt | TokensPrompt
 AnySimulatePrompt = AllAtOncePrompt | CompactPrompt | GeneratedPrompt | OneAtATimePrompt
 
 

@@ -1,9 +1,20 @@
 """How the excerpts of a neuron are laid out for an explainer."""
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
-from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, MarkedPrompt, PairsPrompt, PiecesPrompt, RevisePrompt, fill
+from neurogloss.config.prompts import (
+    AnyExplainPrompt,
+    AttentionPrompt,
+    Excerpt,
+    MarkedPrompt,
+    PairsPrompt,
+    PiecesPrompt,
+    RevisePrompt,
+    fill,
+)
 from neurogloss.llm.escape import shown
 
 
@@ -20,20 +31,43 @@ def highlighted(found: Excerpt, prompt: MarkedPrompt | RevisePrompt) -> str:
     """Running text with the firing tokens marked. Characters of the mark that the text itself holds get a backslash."""
     opening, _, rest = prompt.mark.partition("{token}")
     special = {*opening, *rest[:1]} - {"{", "}"}
-
-    def guarded(piece: bytes) -> str:
-        return "".join(f"\\{c}" if c in special else c for c in shown(piece))
-
     parts, plain = [], b""
     for piece, level in zip(*found, strict=True):
         if level < prompt.mark_from:
             plain += piece  # Joined before decoding: a character may be spread over tokens.
             continue
-        text = guarded(piece)
+        text = guarded(piece, special)
         blank = " " if text.startswith(" ") else ""
-        parts += [guarded(plain), blank + fill(prompt.mark, token=text[len(blank) :], level=str(level))]
+        parts += [guarded(plain, special), blank + fill(prompt.mark, token=text[len(blank) :], level=str(level))]
         plain = b""
-    return "".join([*parts, guarded(plain)])
+    return "".join([*parts, guarded(plain, special)])
+
+
+KEY, QUERY_AND_KEY, QUERY = 1, 9, 10
+"""In place of levels, what a token of a head's excerpt is."""
+
+
+def attended(found: Excerpt, prompt: AttentionPrompt) -> str:
+    """Running text with the query and its keys marked; a query that reads itself has both marks."""
+    special = {*prompt.mark.partition("{token}")[0], *prompt.key.partition("{token}")[0]} - {"{", "}"}
+    parts, plain = [], b""
+    for piece, role in zip(*found, strict=True):
+        if role not in (KEY, QUERY_AND_KEY, QUERY):
+            plain += piece
+            continue
+        text = guarded(piece, special)
+        blank = " " if text.startswith(" ") else ""
+        text = text[len(blank) :]
+        text = fill(prompt.key, token=text) if role in (KEY, QUERY_AND_KEY) else text
+        text = fill(prompt.mark, token=text, level="10") if role in (QUERY, QUERY_AND_KEY) else text
+        parts += [guarded(plain, special), blank + text]
+        plain = b""
+    return "".join([*parts, guarded(plain, special)])
+
+
+def guarded(piece: bytes, special: set[str]) -> str:
+    """A piece as text, a backslash before each special character."""
+    return "".join(f"\\{c}" if c in special else c for c in shown(piece))
 
 
 def quoted(found: Excerpt) -> str:
@@ -69,6 +103,8 @@ def block(found: list[Excerpt], prompt: AnyExplainPrompt) -> str:
     """All excerpts of a neuron."""
     if isinstance(prompt, PairsPrompt):
         texts = [pair_lines(*one) for one in found]
+    elif isinstance(prompt, AttentionPrompt):
+        texts = [attended(one, prompt) for one in found]
     elif isinstance(prompt, MarkedPrompt):
         texts = [highlighted(one, prompt) for one in found]
     else:
@@ -87,8 +123,23 @@ def repeated(found: list[Excerpt], prompt: AnyExplainPrompt, number: str) -> str
     return "\n" + fill(prompt.repeat, lines=lines, number=number)
 
 
-def question(found: list[Excerpt], prompt: AnyExplainPrompt, number: int, answers: int) -> str:
-    """One neuron, up to where the answer begins."""
+class OutputSide(NamedTuple):
+    """What stands for {promoted} and {suppressed}."""
+
+    promoted: str
+    suppressed: str
+
+
+NOTHING_WRITTEN = OutputSide("", "")
+
+
+def output_side(promoted: list[bytes], suppressed: list[bytes]) -> OutputSide:
+    """Tokens that a unit raises and lowers, as lists."""
+    return OutputSide(*(quoted(Excerpt(tokens, [])) or "none" for tokens in (promoted, suppressed)))
+
+
+def question(found: list[Excerpt], prompt: AnyExplainPrompt, number: int, answers: int, written: OutputSide = NOTHING_WRITTEN) -> str:
+    """One unit, up to where the answer begins."""
     if isinstance(prompt, PairsPrompt) and prompt.layout == "next_token":
         found = [shifted(one) for one in found]
     text = fill(
@@ -97,6 +148,7 @@ def question(found: list[Excerpt], prompt: AnyExplainPrompt, number: int, answer
         answers=str(answers),
         excerpts=block(found, prompt),
         repeat=repeated(found, prompt, str(number)),
+        **written._asdict(),
     )
     return f"{text}\n{prompt.prefix}" if prompt.prefix else text
 

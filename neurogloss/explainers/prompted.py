@@ -13,10 +13,10 @@ from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.explain import ExplainParams, TokenListParams
 from neurogloss.config.models import ModelParams
-from neurogloss.config.prompts import AnyExplainPrompt, Count, Excerpt, PiecesPrompt, TokensPrompt, excerpt
-from neurogloss.errors import ProviderError
+from neurogloss.config.prompts import AnyExplainPrompt, AttentionPrompt, Count, Excerpt, PiecesPrompt, TokensPrompt, excerpt
+from neurogloss.errors import ProviderError, UserError
 from neurogloss.explainers.answers import read_answer
-from neurogloss.explainers.layouts import answer, cut_pieces, question
+from neurogloss.explainers.layouts import KEY, NOTHING_WRITTEN, QUERY, QUERY_AND_KEY, OutputSide, answer, cut_pieces, output_side, question
 from neurogloss.explainers.token_list import strongest_tokens
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
 from neurogloss.measures.levels import levels
@@ -81,7 +81,7 @@ def requests_for(
     fitting = Fitting(prompt, model.context - params.max_tokens, count)
     asked = []
     for row in rows:
-        messages = fitting.shortened(shown_of(recordings, int(row), params.token_list, prompt))
+        messages = fitting.shortened(shown_of(recordings, int(row), params.token_list, prompt), written_of(recordings, int(row), prompt))
         asked.append([request(messages, prompt, params, model, sample) for sample in samples(params)] if messages else [])
     return asked
 
@@ -127,10 +127,10 @@ class Fitting:
         """Tokens of a message."""
         return self.count(message.content) + PER_MESSAGE
 
-    def shortened(self, found: list[Excerpt]) -> list[Message]:
+    def shortened(self, found: list[Excerpt], written: OutputSide = NOTHING_WRITTEN) -> list[Message]:
         """System, examples and question; excerpts of examples are left out, then the neuron's weakest. Empty if in vain."""
         for kept in range(len(found), 0, -1):
-            text = question(found[:kept], self.prompt, len(self.prompt.examples) + 1, self.prompt.answers)
+            text = question(found[:kept], self.prompt, len(self.prompt.examples) + 1, self.prompt.answers, written)
             last = Message("user", text)
             room = self.room - self.size(last)
             for head, size in zip(self.heads, self.sizes, strict=True):
@@ -151,7 +151,8 @@ def heads(prompt: AnyExplainPrompt) -> list[list[Message]]:
         messages = [Message("system", prompt.system)]
         for number, (example, kept) in enumerate(zip(prompt.examples.values(), cut, strict=True), 1):
             wanted = prompt.wanted(example)
-            text = question(shown[number - 1][:kept], prompt, number, len(wanted))
+            written = output_side(*([token.encode() for token in side] for side in (example.promoted, example.suppressed)))
+            text = question(shown[number - 1][:kept], prompt, number, len(wanted), written)
             messages += [Message("user", text), Message("assistant", answer(wanted, prompt))]
         found.append(messages)
     return found
@@ -164,11 +165,40 @@ def shown_of(recordings: Recordings, row: int, params: TokenListParams, prompt: 
     if isinstance(prompt, TokensPrompt):
         return token_table(recordings, row, params)
     slots = recordings.slots.where(Split.EXPLAIN)
+    if isinstance(prompt, AttentionPrompt):
+        return attention_of(recordings, row, slots, prompt)
     activations = recordings.activations[row, slots]
     scaled = levels(activations, float(recordings.peaks[row]))
     tokens = recordings.tokens(row, slots)
     found = [Excerpt([recordings.vocabulary[t] for t in ids], values.tolist()) for ids, values in zip(tokens, scaled, strict=True)]
     return cut_pieces(found, np.asarray(activations, np.float32), prompt) if isinstance(prompt, PiecesPrompt) else found
+
+
+def attention_of(recordings: Recordings, row: int, slots: Int[np.ndarray, " slot"], prompt: AttentionPrompt) -> list[Excerpt]:
+    """A head's excerpts with its query and the keys that the query reads, the strongest first; UserError for what is no head."""
+    if recordings.keys is None:
+        raise UserError(
+            f"explain.method: the layout attention is for heads, these recordings are of {recordings.kind}; choose another prompt"
+        )
+    found = []
+    for slot, ids in zip(slots, recordings.tokens(row, slots), strict=True):
+        norms, places = recordings.keys.norms[row, slot], recordings.keys.places[row, slot]
+        roles = np.zeros(len(ids), np.int64)
+        roles[places[(norms > 0) & (norms >= prompt.key_from * norms.max())]] = KEY
+        query = int(np.asarray(recordings.activations[row, slot]).argmax())
+        roles[query] = QUERY_AND_KEY if roles[query] else QUERY
+        found.append(Excerpt([recordings.vocabulary[token] for token in ids], roles.tolist()))
+    return found
+
+
+def written_of(recordings: Recordings, row: int, prompt: AnyExplainPrompt) -> OutputSide:
+    """What the prompt may say of a unit's output side; UserError where it asks and the recordings do not know."""
+    if not any(place in prompt.question for place in ("{promoted}", "{suppressed}")):
+        return NOTHING_WRITTEN
+    if recordings.promoted is None:
+        raise UserError("the prompt asks for {promoted}, which these recordings lack; record again with `dvc repro -f record`")
+    sides = ([recordings.vocabulary[token] for token in recordings.promoted.tokens[row, side] if token >= 0] for side in (0, 1))
+    return output_side(*sides)
 
 
 def token_table(recordings: Recordings, row: int, params: TokenListParams) -> list[Excerpt]:

@@ -29,7 +29,9 @@ from neurogloss.parallel import ordered_parallel_map
 from neurogloss.recording.assembly import Assembly
 from neurogloss.recording.checkpoint import Scratch, run_key
 from neurogloss.recording.finish import LayerResult, finish
+from neurogloss.recording.keys import with_keys
 from neurogloss.recording.layers import LayerPlan, TokenTable, chosen_units, excerpt_rng, frequent_tokens, plan_layers
+from neurogloss.recording.output_side import with_output_side
 from neurogloss.recording.sparse import SparseState
 from neurogloss.recording.sparse_finish import finish_sparse
 from neurogloss.recording.stream import Job, State, empty_states, held, stream, streams
@@ -59,6 +61,8 @@ def record(params: Params, out: Path) -> Recordings:
     with scratch.alone():
         found = record_excerpts(subject, excerpts, params.record, scratch, UnitKind(params.subject.units))
         found.about.update(about(params.subject, params.corpus, subject, counts))
+        found = with_output_side(found, subject, excerpts)
+        found = with_keys(found, subject) if found.kind is UnitKind.HEADS else found
         write_recordings(out, found)
         scratch.remove()
     logger.info("recorded %s %s of %s layers on %s excerpts", len(found), found.kind, len(set(found.layers.tolist())), len(excerpts.starts))

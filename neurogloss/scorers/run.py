@@ -115,6 +115,7 @@ def write_metrics(
     about = summary(scores, len(recordings.slots.where(Split.SCORE)))
     about["excerpts"]["same_document_share"] = same_document_share(recordings)
     about["borrowed"] = borrowed_counts(simulations)
+    about["units"] = about_units(recordings)
     about["written_levels"] = {"neurons": simulations.written, "borrowed_sentences": simulations.borrowed.written}
     write_headline(folder / "score.json", headline(about))
     write_json(folder / "details.json", about)
@@ -122,6 +123,15 @@ def write_metrics(
     write_csv(folder / "by_layer.csv", by_layer(scores))
     write_csv(folder / "quantiles.csv", quantile_table(scores))
     write_csv(folder / "examples.csv", examples(scores, explanations.texts, recordings.kind), EXAMPLE)
+
+
+def about_units(recordings: Recordings) -> dict[str, Any]:
+    """The kind of unit, how many never fire anywhere, and of latents how well they reconstruct what they read."""
+    shares = recordings.statistics["above_zero_share"].to_numpy()
+    coders = [
+        {key: coder[key] for key in ("layer", "format", "latents", "variance_explained", "l0")} for coder in recordings.about.get("sae", [])
+    ]
+    return {"kind": str(recordings.kind), "dead": int((shares == 0).sum()), **({"sae": coders} if coders else {})}
 
 
 def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.errors import UserError
-from neurogloss.subject.sites import Sites, find_sites, width
+from neurogloss.subject.lens import added_by_attention, by_input
+from neurogloss.subject.sites import Sites, find_sites, layer_of, width
 from neurogloss.subject.units import Units
 
 LLAMA_LIKE = "model.layers.{layer}.self_attn.o_proj"
@@ -62,6 +63,17 @@ class Heads(Units):
         scale = torch.where(norms > 0, values.float().clamp_min(0) / norms.clamp_min(torch.finfo(torch.float32).tiny), 0)
         slices[rows, :, columns] = (own.float() * scale[..., None]).to(own)
         return slices.reshape(seen.shape)
+
+    def strongest_writes(self, model: Any, seen: Float[Tensor, "excerpt token slices"], count: int) -> Float[Tensor, "head width"]:
+        """The sum of the directions of what each head writes where its norm is largest, as the residual stream gets them."""
+        norms = self.values(seen).flatten(0, 1)  # (token, head)
+        slices = seen.float().reshape(len(norms), self.width, -1)
+        best = norms.topk(min(count, len(norms)), dim=0)
+        weights = 1 / best.values.clamp_min(1e-9)
+        taken = slices.gather(0, best.indices[..., None].expand(-1, -1, slices.shape[-1]))  # (kept, head, size)
+        summed = (taken * weights[..., None]).sum(dim=0)
+        rows = by_input(model.get_submodule(self.module)).reshape(self.width, slices.shape[-1], -1)
+        return added_by_attention(model, layer_of(self.module), self.module, torch.einsum("hs,hsw->hw", summed, rows))
 
 
 def find_heads(model: Any, site: str = "auto") -> tuple[Units | None, ...]:

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neurogloss.subject.sites import Sites, find_sites, width
+from neurogloss.subject.lens import added_by_mlp, by_input
+from neurogloss.subject.sites import Sites, find_sites, layer_of, width
 from neurogloss.subject.units import Units
 
 LLAMA_LIKE = "model.layers.{layer}.mlp.down_proj"
@@ -48,6 +49,10 @@ class Neurons(Units):
         """One input is another."""
         return seen.scatter(2, columns[:, None, None].expand(-1, seen.shape[1], 1), values[..., None])
 
+    def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"]:
+        """Rows of the output projection, through a norm after the MLP."""
+        return written_by(model, self.module, columns)
+
 
 @dataclass(frozen=True, eq=False)
 class SignedNeurons(Units):
@@ -69,6 +74,17 @@ class SignedNeurons(Units):
         indices = columns + self.first
         neurons, signs = torch.where(indices < 0, ~indices, indices), torch.where(indices < 0, -1, 1).to(values)
         return seen.scatter(2, neurons[:, None, None].expand(-1, seen.shape[1], 1), (signs[:, None] * values)[..., None])
+
+    def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"]:
+        """The negative of the neuron's row for its negative side: its value is the negative, too."""
+        indices = columns + self.first
+        below = indices < 0
+        return written_by(model, self.module, torch.where(below, ~indices, indices)) * torch.where(below, -1, 1)[:, None]
+
+
+def written_by(model: Any, module: str, neurons: Tensor) -> Float[Tensor, "neuron width"]:
+    """Rows of the output projection, through a norm after the MLP."""
+    return added_by_mlp(model, layer_of(module), module, by_input(model.get_submodule(module))[neurons])
 
 
 def find_neurons(model: Any, site: str = "auto", signed: bool = False) -> tuple[Units | None, ...]:

@@ -56,3 +56,15 @@ def width(model: Any, path: str, what: str) -> int:
     if type(module).__name__ != "Conv1D" or weight is None:
         raise UserError(f"{path} is a {type(module).__name__}, expected the linear {what}; correct subject.site")
     return int(weight.shape[0])  # GPT-2's Conv1D holds (inputs, outputs).
+
+
+def layer_of(path: str) -> int:
+    """The number of the layer that a module path leads through.
+
+    >>> layer_of("model.layers.11.mlp.down_proj")
+    11
+    """
+    found = re.search(r"\.(\d+)(?:\.|$)", path)
+    if found is None:
+        raise UserError(f"{path!r} has no layer number to go by; correct subject.site")
+    return int(found[1])

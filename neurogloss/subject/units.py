@@ -63,6 +63,10 @@ class Units(ABC):
             lambda _, inputs, output: (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
         )
 
+    def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"] | None:
+        """What these columns' units add to the residual stream for a value of one; None where that follows from no weights."""
+        return None
+
     def watch(self, model: Any, show: Any) -> None:
         """Hand what is read to `show` in every forward pass of the model."""
         module = model.get_submodule(self.module)

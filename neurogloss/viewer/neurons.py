@@ -48,6 +48,7 @@ def block(result: ViewedResult, start: int, stop: int) -> dict[str, Any]:
         "peak_deviations": json_numbers(peak_deviations(result)[at], 2),
         "histograms": histograms(recordings, every),
         "tokens": strongest_tokens(recordings, at),
+        "promoted": [promoted_tokens(recordings, int(row)) for row in at],
         "variants": [variant_block(result, variant, at) for variant in result.variants],
     }
 
@@ -113,6 +114,17 @@ def strongest_tokens(recordings: Recordings, at: Int[np.ndarray, " row"]) -> lis
             ]
         )
     return found
+
+
+def promoted_tokens(recordings: Recordings, row: int) -> list[list[list[Any]]]:
+    """Tokens that a unit promotes and suppresses, with what it does to their logits; empty where that is not known."""
+    if recordings.promoted is None:
+        return [[], []]
+    ids, logits = recordings.promoted.tokens[row], recordings.promoted.logits[row]
+    return [
+        [[spelled(recordings.vocabulary[token]), float(f"{value:.3g}")] for token, value in zip(*pair, strict=True) if token >= 0]
+        for pair in zip(ids, logits, strict=True)
+    ]
 
 
 def variant_block(result: ViewedResult, variant: ViewedVariant, at: Int[np.ndarray, " row"]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ embedding at unit scale, which fits the recorded means better than either factor
 of the two, since both raise a firing neuron.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,14 +16,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurogloss.errors import UserError
+from neurogloss.subject.lens import AFTER, LAST, by_input, gain, named, parent
 from neurogloss.viewer.strongest import Strongest, strongest
 
 BEFORE = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "ln_mlp", "final_layer_norm", "input_layernorm", "ln_1")
 """Names of the norm before the MLP in a layer."""
-AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")
-"""Names of a norm of what the MLP adds, as Gemma 2 and 3, OLMo 2 and 3 and GLM-4 have it."""
-LAST = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-"""Names of the norm after the last layer."""
 TOKENS = 10
 NEURONS = 6
 
@@ -60,7 +56,7 @@ class Weights:
         layer, site = next((layer, site) for layer, site in enumerate(self.sites) if site)
         container = self.model.get_submodule(parent(site, layer).rsplit(".", 2)[0])  # Above the list of layers.
         table = self.embedding if head is None else array(head.weight)
-        return np.asarray(table * gain(named(container, LAST), table.shape[1]))
+        return np.asarray(table * array(gain(named(container, LAST), table.shape[1])))
 
     @cached_property
     def layers(self) -> dict[int, LayerWeights]:
@@ -68,58 +64,27 @@ class Weights:
         return {number: layer_weights(self.model, site, number) for number, site in enumerate(self.sites) if site}
 
 
-def parent(site: str, layer: int) -> str:
-    """The module path of the layer that a site is in.
-
-    >>> parent("model.layers.3.mlp.down_proj", 3)
-    'model.layers.3'
-    """
-    found = re.match(rf"(.*?\.{layer})\.", site)
-    if found is None:
-        raise UserError(f"subject.site {site!r} has no layer number to go by")
-    return found[1].removesuffix(f".{layer}") + f".{layer}"
-
-
 def layer_weights(model: Any, site: str, layer: int) -> LayerWeights:
     """Input and output weights of one layer's neurons; raises UserError where the input projection is not found."""
     block = model.get_submodule(parent(site, layer))
     mlp_path, _, last = site.rpartition(".")
     projection = model.get_submodule(site)
-    writes = by_neuron(projection).copy()  # (neuron, width)
+    writes = array(by_input(projection)).copy()  # (neuron, width)
     neurons = len(writes)
     inputs: dict[str, np.ndarray] = {}
     for name, module in model.get_submodule(mlp_path).named_children():
         if name == last or getattr(module, "weight", None) is None or module.weight.ndim != 2:
             continue
-        inward = by_neuron(module).T  # (output, width)
+        inward = array(by_input(module)).T  # (output, width)
         if inward.shape[1] == writes.shape[1] and inward.shape[0] in (neurons, 2 * neurons):
             inputs |= {f"{name}.{i}": part for i, part in enumerate(inward.reshape(-1, neurons, writes.shape[1]))}
     if len(inputs) not in (1, 2):
         raise UserError(f"the MLP at {mlp_path} has no input projection that this page knows")
     after = hasattr(block, "post_feedforward_layernorm") and not hasattr(block, "pre_feedforward_layernorm")
-    added = gain(named(block, AFTER), writes.shape[1])
-    scale = gain(None if after else named(block, BEFORE), writes.shape[1])
+    added = array(gain(named(block, AFTER), writes.shape[1]))
+    scale = array(gain(None if after else named(block, BEFORE), writes.shape[1]))
     parts = [inputs[name] * scale for name in sorted(inputs, key=lambda name: ("gate" not in name, name))]
     return LayerWeights(sum(parts[1:], parts[0]), (parts[0], parts[1]) if len(parts) == 2 else None, writes * added)
-
-
-def by_neuron(projection: Any) -> Float[np.ndarray, "input output"]:
-    """A projection's weights as (input, output): Linear holds them the other way round, GPT-2's Conv1D does not."""
-    weight = array(projection.weight)
-    return weight if type(projection).__name__ == "Conv1D" else weight.T
-
-
-def named(module: Any, names: tuple[str, ...]) -> Any:
-    """The first child of these names, or None."""
-    return next((getattr(module, name) for name in names if hasattr(module, name)), None)
-
-
-def gain(norm: Any, width: int) -> Float[np.ndarray, " width"]:
-    """What a norm multiplies by; ones where it has no weight. Gemma's norms hold the gain less one."""
-    weight = getattr(norm, "weight", None)
-    if weight is None:
-        return np.ones(width, np.float32)
-    return array(weight) + (1 if type(norm).__name__.startswith("Gemma") else 0)
 
 
 def array(tensor: Any) -> np.ndarray:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurogloss.artifacts.recordings import Recordings, Split
+from neurogloss.artifacts.recordings import Keys, Promoted, Recordings, Split
 from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.explain import ExplainParams
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import load_params
 from neurogloss.config.prompts import AnyExplainPrompt, Excerpt, ExplainPrompt, PiecesPrompt, excerpt
-from neurogloss.errors import ProviderError
+from neurogloss.errors import ProviderError, UserError
 from neurogloss.explainers.layouts import cut_pieces
 from neurogloss.explainers.prompted import explain_prompted, requests_for
 from neurogloss.explainers.token_list import strongest_tokens
@@ -25,7 +26,9 @@ from tests.hostile import hostile
 from tests.snapshots import check, written_out
 
 PARAMS = load_params(Path(__file__).parent.parent.parent / "params.yaml")
-PROMPTS = {name: prompt for name, prompt in PARAMS.prompts.explain.items() if isinstance(prompt, ExplainPrompt)}
+EVERY = {name: prompt for name, prompt in PARAMS.prompts.explain.items() if isinstance(prompt, ExplainPrompt)}
+PROMPTS = {name: prompt for name, prompt in EVERY.items() if name != "attention"}
+"""Those for units of any kind."""
 NAMES = sorted(PROMPTS)
 
 
@@ -250,3 +253,41 @@ def test_the_name_of_the_model_in_a_request_tells_weights_apart() -> None:
         changed = PARAMS.model("smollm2", "").model_copy(update=change)
         keys.add((changed.provider, model_id(changed)))
     assert len(keys) == 8
+
+
+def heads(recordings: Recordings) -> Recordings:
+    """The same as heads: each query reads the token before it, the first token half as much, and a third next to nothing."""
+    queries = np.asarray(recordings.activations).argmax(axis=2)
+    places = np.stack([np.maximum(queries - 1, 0), np.zeros_like(queries), np.full_like(queries, 2)], axis=2).astype(np.int16)
+    norms = np.broadcast_to(np.array([1, 0.5, 0.1], np.float16), places.shape)
+    return replace(recordings, kind=UnitKind.HEADS, keys=Keys(places, norms))
+
+
+def test_a_head_is_shown_by_its_query_and_the_keys_that_the_query_reads(recordings: Recordings) -> None:
+    found = heads(recordings)
+    (request,) = asked(found, EVERY["attention"])
+    text = request.messages[-1].content
+    slot = int(found.slots.where(Split.EXPLAIN)[0])
+    words = [found.text(int(token)).strip() for token in found.tokens(0, np.array([slot]))[0]]
+    query = int(found.activations[0, slot].argmax())
+    expected = [f"**{word}**" if place in (0, query - 1) else word for place, word in enumerate(words)]
+    expected[query] = f"[[{expected[query]}]]"
+    assert "- " + " ".join(expected) in text.replace("-  ", "- ")
+    assert "attends to an opening bracket from" in request.messages[4].content
+    assert "[[she]]" in request.messages[1].content and "**Mary**" in request.messages[1].content
+
+
+def test_the_attention_layout_is_for_heads_alone(recordings: Recordings) -> None:
+    with pytest.raises(UserError, match="the layout attention is for heads, these recordings are of neurons"):
+        asked(recordings, EVERY["attention"])
+
+
+def test_a_prompt_may_say_what_a_unit_promotes_and_suppresses(recordings: Recordings) -> None:
+    prompt = PROMPTS["highlight"].model_copy(update={"question": "{excerpts}\nraises {promoted}; lowers {suppressed}"})
+    with pytest.raises(UserError, match=r"asks for \{promoted\}, which these recordings lack; record again"):
+        asked(recordings, prompt)
+    tokens = np.tile(np.array([[3, 4], [5, -1]], np.int32), (len(recordings), 1, 1))
+    written = replace(recordings, promoted=Promoted(tokens, np.zeros(tokens.shape, np.float16)))
+    messages = asked(written, prompt)[0].messages
+    assert messages[-1].content.splitlines()[-2] == 'raises " w3", " w4"; lowers " w5"'
+    assert "raises none; lowers none" in messages[1].content  # The examples say nothing of it.

@@ -14,7 +14,7 @@ from neurogloss.config.subject import SaeParams
 from neurogloss.errors import UserError
 from neurogloss.subject.sae.coder import AT_ONCE
 from neurogloss.subject.sae.files import HELP, PICKLES, CoderFile
-from neurogloss.subject.sae.places import Place, find_place, width_there
+from neurogloss.subject.sae.places import Place, find_place, to_stream, width_there
 from neurogloss.subject.sae.saelens import read_saelens
 from neurogloss.subject.sae.scopes import read_gemma_scope, read_llama_scope
 from neurogloss.subject.sae.sources import resolve_coder
@@ -47,6 +47,10 @@ class Latents(Units):
     def sparse(self) -> bool:
         """Values come as a sparse tensor."""
         return True
+
+    def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"] | None:
+        """Rows of the decoder, brought from where the coder writes to the residual stream."""
+        return to_stream(model, self.target, self.file.coder.writes[columns])
 
     def values(self, seen: Float[Tensor, "excerpt token size"]) -> Float[Tensor, "excerpt token latent"]:
         """A sparse COO tensor, coalesced; UserError where what is read is not finite: a comparison would hide that."""

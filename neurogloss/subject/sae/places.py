@@ -9,14 +9,14 @@ from torch import Tensor
 
 from neurogloss.errors import UserError
 from neurogloss.subject import heads, neurons
+from neurogloss.subject.lens import AFTER as AFTER_MLP
+from neurogloss.subject.lens import AFTER_ATTENTION, added_by_attention, added_by_mlp, by_input, named, parent
 from neurogloss.subject.sites import Sites
 
 LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)")
 PATH = re.compile(r"(?P<path>[\w.]+)\.(?P<side>input|output)")
 BEFORE_MLP = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "ln_mlp", "final_layer_norm", "input_layernorm")
 """Names of the norm before the MLP, the first that a layer has."""
-AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
-"""Names of a norm of what the MLP adds: Gemma 2 and 3, OLMo 2 and 3."""
 HOOKS = (
     *("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", "hook_mlp_out"),
     *("attn.hook_z", "mlp.hook_in", "mlp.hook_post", "ln2.hook_normalized"),
@@ -93,6 +93,25 @@ def lens_place(model: Any, hook: str, layer: int, name: str) -> Place:
     gain = norm.weight.detach().float() + (1 if type(norm).__name__.startswith("Gemma") else 0)
     bias = getattr(norm, "bias", None)
     return Place(layer, f"{block_path}.{before}", True, gain, None if bias is None else bias.detach().float())
+
+
+def to_stream(model: Any, place: Place, vectors: Tensor) -> Tensor | None:
+    """Vectors at a place as what they add to the residual stream; None where that is no matter of weights."""
+    if place.gain is not None:
+        return None
+    block = parent(place.module, place.layer)
+    if place.module == block or (place.module.rpartition(".")[2] in (*AFTER_MLP, AFTER_ATTENTION) and place.output):
+        after = place.module == block or named(model.get_submodule(block), AFTER_MLP) is not None
+        return vectors if after else None
+    projections = {neurons.MLP: added_by_mlp, heads.ATTENTION: added_by_attention}
+    for known, added in projections.items():
+        path = known.paths.get(model.config.model_type, "").format(layer=place.layer)
+        if path == place.module:
+            projected = vectors if place.output else vectors @ by_input(model.get_submodule(path))
+            return added(model, place.layer, path, projected)
+        if path.rpartition(".")[0] == place.module and place.output and known is neurons.MLP:
+            return added(model, place.layer, path, vectors)
+    return None
 
 
 def site(model: Any, known: Sites, layer: int) -> str:

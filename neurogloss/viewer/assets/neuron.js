@@ -28,7 +28,7 @@
       candidates: variant.candidates[n],
       scores: Object.fromEntries(Object.entries(variant.scores).map(([name, values]) => [name, values[n]])),
     }));
-    return { excerpts, statistics, variants, histogram: block.histograms[n], tokens: block.tokens[n], deviations: block.peak_deviations[n] };
+    return { excerpts, statistics, variants, histogram: block.histograms[n], tokens: block.tokens[n], promoted: block.promoted?.[n] ?? [[], []], deviations: block.peak_deviations[n] };
   }
 
   const SCORES = [
@@ -71,6 +71,16 @@
   // Tokens with a value each, as chips whose colour tells how much.
   function chips(tokens, most, kind, title) {
     return el("ul", { class: "chips" }, tokens.map(([text, value, often]) => el("li", { class: `chip ${kind}`, title: title(value, often), "--v": Math.min(1, Math.abs(value) / (most || 1)).toFixed(3) }, foreign(text.replace(/^ /, "·")), el("small", {}, amount(value)))));
+  }
+
+  // Tokens whose logits a unit raises, then those that it lowers.
+  function signed([raised, lowered]) {
+    const most = Math.max(...raised.map((pair) => Math.abs(pair[1])), ...lowered.map((pair) => Math.abs(pair[1])));
+    const title = (value) => `logit ${amount(value)}`;
+    return [
+      el("div", { class: "signed" }, el("span", { class: "sign", title: "promoted" }, "+"), chips(raised, most, "real", title)),
+      el("div", { class: "signed" }, el("span", { class: "sign", title: "suppressed" }, "−"), chips(lowered, most, "minus", title)),
+    ];
   }
 
   function facts(statistics, deviations) {
@@ -127,7 +137,7 @@
     const most = found.tokens[0]?.[1];
     fill(
       main,
-      el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, neuron ${index}`)), steps(page)),
+      el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, ${store.about.unit.one} ${index < 0 ? `${-1 - index}, negative side` : index}`)), steps(page)),
       el("div", { class: several ? "pair" : "" }, found.variants.map((variant, v) => explanation(variant, several ? `${store.letter(v)} · ${names[v]}` : null))),
       el(
         "div",
@@ -138,6 +148,7 @@
           { class: "aside" },
           el("section", { class: "card" }, el("h2", {}, "Activations"), charts.activations(found.histogram, store.name(page)), facts(found.statistics, found.deviations)),
           el("section", { class: "card" }, el("h2", {}, "Tokens it fires on"), el("p", { class: "note" }, "Highest mean activation over the corpus, score excerpts left out."), found.tokens.length ? chips(found.tokens, most, "real", (value, often) => `mean ${amount(value)}, ${plural(often, "occurrence")}`) : el("p", { class: "empty" }, "None above zero.")),
+          found.promoted[0].length ? el("section", { class: "card" }, el("h2", {}, "Tokens it promotes and suppresses"), el("p", { class: "note" }, "What it writes to the residual stream does to their logits, among the corpus' most frequent tokens."), signed(found.promoted)) : null,
           neurogloss.related ? neurogloss.related(page) : null,
         ),
       ),

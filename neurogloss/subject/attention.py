@@ -1,0 +1,63 @@
+"""What attention heads read: for a query the keys that make up most of what the head writes there.
+
+The value of a pair is the norm of what the head writes at the query for that key, a·‖Wv‖ (transformer-debugger). It needs the attention
+weights, which the eager attention of each architecture gives; it runs in place of the usual one while the block runs.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neurogloss.errors import UserError
+from neurogloss.subject.heads import Heads
+from neurogloss.subject.model import Subject
+
+NAME = "neurogloss_watched"
+Watch = Callable[[int, Float[Tensor, "excerpt head query key"], Float[Tensor, "excerpt head key size"]], None]
+"""Given a layer, its attention weights and its values, those of grouped queries repeated."""
+
+
+@contextmanager
+def watched(model: Any, watch: Watch) -> Iterator[None]:
+    """Show every layer's attention while the block runs; UserError where the architecture's attention is not transformers' own."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+        if eager is None:
+            raise UserError(f"{type(module).__name__} does not show its attention weights; set subject.units to neurons or latents")
+        written, weights = eager(module, query, key, value, mask, **options)
+        watch(int(module.layer_idx), weights, value.repeat_interleave(query.shape[1] // value.shape[1], dim=1))
+        return written, weights
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    usual = model.config._attn_implementation
+    model.set_attn_implementation(NAME)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)
+
+
+def pair_norms(
+    subject: Subject, units: dict[int, Heads], tokens: Int[Tensor, "excerpt token"], take: Callable[[int, Tensor], None]
+) -> None:
+    """Run excerpts through the subject; `take` is given each layer's (excerpt, head, query, key) norms, a BOS before the text left out."""
+    skipped = 0 if subject.bos is None else 1
+    if subject.bos is not None:
+        tokens = torch.cat([torch.full((len(tokens), 1), subject.bos, dtype=tokens.dtype), tokens], dim=1)
+
+    def watch(layer: int, weights: Tensor, values: Tensor) -> None:
+        if layer in units:
+            sizes = torch.linalg.vector_norm(torch.einsum("bhks,hrs->bhkr", values.float(), units[layer].roots), dim=-1)
+            take(layer, (weights.float() * sizes[:, :, None])[:, :, skipped:, skipped:])
+
+    with watched(subject.model, watch), torch.inference_mode():
+        subject.model.base_model(input_ids=tokens.to(subject.model.device), use_cache=False)

@@ -1,0 +1,73 @@
+"""The logit lens: what weights alone say of tokens (nostalgebraist 2020). Gains of norms are taken along, scales and centring are not."""
+
+import re
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neurogloss.errors import UserError
+from neurogloss.subject.units import Units
+
+AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")
+"""Names of a norm of what the MLP adds, as Gemma 2 and 3, OLMo 2 and 3 and GLM-4 have it."""
+AFTER_ATTENTION = "post_attention_layernorm"
+"""The same of the attention, in layers that have one of AFTER; elsewhere the name of the norm before the MLP."""
+LAST = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+"""Names of the norm after the last layer."""
+AT_ONCE = 512
+"""Units whose strengths for every token are in memory at once."""
+
+
+def parent(site: str, layer: int) -> str:
+    """The module path of the layer that a site is in.
+
+    >>> parent("model.layers.3.mlp.down_proj", 3)
+    'model.layers.3'
+    """
+    found = re.match(rf"(.*?\.{layer})(?:\.|$)", site)
+    if found is None:
+        raise UserError(f"subject.site {site!r} has no layer number to go by")
+    return found[1]
+
+
+def named(module: Any, names: tuple[str, ...]) -> Any:
+    """The first child of these names, or None."""
+    return next((getattr(module, name) for name in names if hasattr(module, name)), None)
+
+
+def gain(norm: Any, width: int) -> Float[Tensor, " width"]:
+    """What a norm multiplies by; ones where it has no weight. Gemma's norms hold the gain less one."""
+    weight = getattr(norm, "weight", None)
+    if weight is None:
+        return torch.ones(width)
+    factor: Tensor = weight.detach().float() + (1 if type(norm).__name__.startswith("Gemma") else 0)
+    return factor
+
+
+def by_input(projection: Any) -> Float[Tensor, "input output"]:
+    """A projection's weights: Linear holds them the other way round, GPT-2's Conv1D does not."""
+    weight: Tensor = projection.weight.detach().float()
+    return weight if type(projection).__name__ == "Conv1D" else weight.T
+
+
+def added_by_mlp(model: Any, layer: int, module: str, vectors: Float[Tensor, "unit width"]) -> Float[Tensor, "unit width"]:
+    """What reaches the residual stream of outputs of an MLP: through the norm that follows it, where there is one."""
+    norm = named(model.get_submodule(parent(module, layer)), AFTER)
+    return vectors * gain(norm, vectors.shape[1]).to(vectors.device)
+
+
+def added_by_attention(model: Any, layer: int, module: str, vectors: Float[Tensor, "unit width"]) -> Float[Tensor, "unit width"]:
+    """The same of outputs of the attention."""
+    block = model.get_submodule(parent(module, layer))
+    norm = getattr(block, AFTER_ATTENTION, None) if named(block, AFTER) is not None else None
+    return vectors * gain(norm, vectors.shape[1]).to(vectors.device)
+
+
+def unembedding(model: Any, units: Units, layer: int) -> Float[Tensor, "token width"]:
+    """Each token on the way out, times the gain of the last norm."""
+    head = model.get_output_embeddings() or model.get_input_embeddings()
+    container = model.get_submodule(parent(units.module, layer).rsplit(".", 2)[0])  # Above the list of layers.
+    table: Tensor = head.weight.detach().float()
+    return table * gain(named(container, LAST), table.shape[1]).to(table.device)
