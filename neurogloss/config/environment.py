@@ -1,9 +1,11 @@
 """The machine: what changes only speed or place. Read from the environment when asked, never at import.
 
 NEUROGLOSS_CACHE        folder for downloads and phrase profiles (default: the user's cache folder)
-NEUROGLOSS_DEVICE       torch device (default: cuda where there is one, else cpu)
+NEUROGLOSS_DEVICE       torch device, or auto: the layers over all GPUs of this machine (default: cuda where there is one, else cpu)
 NEUROGLOSS_THREADS      CPU threads of torch (default: the cores this process may use; one for each Ray worker)
 NEUROGLOSS_MEMORY_MB    memory a stage may use beyond the model (default: 1500)
+NEUROGLOSS_DEVICE_MEMORY_MB  the same of a GPU's memory (default: nine tenths of what is free)
+NEUROGLOSS_RECORDER     device: record on a CPU the way a GPU does, to compare the two (default: by compiled loops there)
 ENGINE=ray              spread the work over a Ray cluster (default: local)
 RAY_ADDRESS             where the cluster is, HOST:PORT (default: one started on this machine)
 OPENAI_API_KEY          key of an OpenAI-compatible endpoint; models with key_from name another variable
@@ -50,6 +52,19 @@ def threads() -> int:
 def memory_mb() -> int:
     """Megabytes a stage may use beyond the model."""
     return positive("NEUROGLOSS_MEMORY_MB", 1500)
+
+
+def device_memory_mb() -> int | None:
+    """Megabytes a stage may use of a device; None where that follows from what is free."""
+    return positive("NEUROGLOSS_DEVICE_MEMORY_MB", 1) if os.environ.get("NEUROGLOSS_DEVICE_MEMORY_MB") else None
+
+
+def recorder() -> Literal["loops", "device"]:
+    """What records on a CPU; UserError for any other name."""
+    chosen = os.environ.get("NEUROGLOSS_RECORDER", "") or "loops"
+    if chosen in ("loops", "device"):
+        return chosen  # type: ignore[return-value]  # one of the two
+    raise UserError(f"NEUROGLOSS_RECORDER is {chosen!r}, expected loops or device")
 
 
 def engine() -> Literal["local", "ray"]:

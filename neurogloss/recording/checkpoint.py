@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -82,13 +82,17 @@ class Scratch:
         """Folders kept under `name`, the latest last."""
         return sorted(self.folder.glob(f"{name}.[0-9]*"))
 
-    def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Arrays and progress kept last under `name`; None, with a line in the log, where they are cut short or of another run."""
+    def load(self, name: str, mapped: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and progress kept last under `name`; None, with a line in the log, where they are cut short or of another run.
+
+        `mapped` arrays stay on disk until they are read.
+        """
+        mode: Literal["r"] | None = "r" if mapped else None
         for folder in reversed(self.kept(name)):
             try:
                 note = json.loads((folder / "note.json").read_text(encoding="utf-8"))
                 if note["key"] == self.key and all((folder / file).stat().st_size == size for file, size in note["sizes"].items()):
-                    return {Path(file).stem: np.load(folder / file, allow_pickle=False) for file in note["sizes"]}, note["progress"]
+                    return {Path(file).stem: np.load(folder / file, mode, allow_pickle=False) for file in note["sizes"]}, note["progress"]
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 pass
             logger.warning("%s is cut short or of another run; it is ignored", folder)

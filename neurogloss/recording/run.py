@@ -17,7 +17,7 @@ from neurogloss.artifacts.files import open_array
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Slots, Split, assign_splits, read_recordings, write_recordings
 from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.corpus import CorpusParams
-from neurogloss.config.environment import memory_mb, repository, threads
+from neurogloss.config.environment import engine, memory_mb, recorder, repository, threads
 from neurogloss.config.params import Params
 from neurogloss.config.record import RecordParams
 from neurogloss.config.subject import SubjectParams
@@ -28,6 +28,7 @@ from neurogloss.memory import give_back_freed_memory
 from neurogloss.parallel import ordered_parallel_map
 from neurogloss.recording.assembly import Assembly
 from neurogloss.recording.checkpoint import Scratch, run_key
+from neurogloss.recording.device_run import on_device, record_on_device
 from neurogloss.recording.finish import LayerResult, finish
 from neurogloss.recording.keys import with_keys
 from neurogloss.recording.layers import LayerPlan, TokenTable, chosen_units, excerpt_rng, frequent_tokens, plan_layers
@@ -77,18 +78,10 @@ def record_excerpts(
     slots = assign_splits(params.top, params.random, params.per_split)
     table = frequent_tokens(excerpts.tokens[~excerpts.held_out], params.table_tokens)
     assembly = Assembly(scratch, sum(len(plan.neurons) for plan in plans))
-    room = int(memory_mb() * 1e6 - streams(subject.held) * held(subject.held))
-    for group in passes(plans, params, len(table.tokens), room):
-        if all(plan.layer in assembly.finished for plan in group):
-            continue
-        job = Job(subject.loader, excerpts, group, table, params.top)
-        give_back_freed_memory()
-        states = empty_states(job)
-        stream(subject, job, states, scratch)
-        left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
-        del states
-        for layer, result in finished(left, slots, excerpts, table):
-            assembly.add(layer, result)
+    if on_device() and engine() == "local" and not any(plan.sparse for plan in plans):
+        record_on_device(subject, excerpts, plans, table, params, slots, scratch, assembly)
+    else:
+        record_in_memory(subject, excerpts, plans, table, params, slots, scratch, assembly)
     statistics = assembly.statistics()
     return Recordings(
         layers=statistics["layer"].to_numpy(),
@@ -112,6 +105,31 @@ def record_excerpts(
         },
         kind=kind,
     )
+
+
+def record_in_memory(
+    subject: Subject,
+    excerpts: Excerpts,
+    plans: Sequence[LayerPlan],
+    table: TokenTable,
+    params: RecordParams,
+    slots: Slots,
+    scratch: Scratch,
+    assembly: Assembly,
+) -> None:
+    """Record the layers that are not in the assembly yet, pass by pass, with states in the processor's memory."""
+    room = int(memory_mb() * 1e6 - streams(subject.held) * held(subject.held))
+    for group in passes(plans, params, len(table.tokens), room):
+        if all(plan.layer in assembly.finished for plan in group):
+            continue
+        job = Job(subject.loader, excerpts, group, table, params.top)
+        give_back_freed_memory()
+        states = empty_states(job)
+        stream(subject, job, states, scratch)
+        left = [pair for pair in zip(group, states, strict=True) if pair[0].layer not in assembly.finished]
+        del states
+        for layer, result in finished(left, slots, excerpts, table):
+            assembly.add(layer, result)
 
 
 def finished(left: list[tuple[LayerPlan, State]], slots: Slots, excerpts: Excerpts, table: TokenTable) -> Iterator[tuple[int, LayerResult]]:
@@ -186,7 +204,7 @@ def open_scratch(subject: SubjectParams, params: RecordParams, excerpts: Excerpt
             "record": params.model_dump(),
             "units": chosen_units(params, UnitKind(subject.units)),
             "tokens": hashlib.sha256(excerpts.tokens.tobytes() + excerpts.held_out.tobytes()).hexdigest(),
-            "machine": [device(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
+            "machine": [device(), recorder(), threads(), platform.machine(), version("torch"), version("transformers"), version("numpy")],
         }
     )
     return Scratch(repository() / ".cache" / "record" / key, key)

@@ -19,6 +19,7 @@ from neurogloss.memory import give_back_freed_memory
 from neurogloss.parallel import map_shards, ordered_parallel_map, workers
 from neurogloss.recording.batches import TokenGroups
 from neurogloss.recording.checkpoint import Scratch
+from neurogloss.recording.device_run import on_device, part_on_device
 from neurogloss.recording.layer import Batch, LayerRecorder, LayerState, empty_state
 from neurogloss.recording.layers import BATCH_TOKENS, SHARD_BATCHES, LayerPlan, TokenTable
 from neurogloss.recording.moments import Moments, join
@@ -201,6 +202,10 @@ def add_moments(states: Sequence[State], shards: Iterable[Sequence[Moments]]) ->
 
 def run_part(job: Job, shards: range) -> Part:
     """A run of shards on a worker."""
+    if on_device() and not any(plan.sparse for plan in job.plans):
+        first, last = shards[0], min(shards[-1] + shard_size(job.excerpts.tokens.shape[1]), len(job.excerpts.tokens))
+        found, moments = part_on_device(loaded(job.loader), job.excerpts, job.plans, job.table, job.top, range(first, last))
+        return Part([*found], [moments])
     states = empty_states(job)
     return Part(states, list(run_shards(loaded(job.loader), job, states, shards, lambda _: None)))
 

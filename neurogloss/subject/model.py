@@ -105,7 +105,7 @@ class Subject:
         """
         batch, first = len(tokens), 0
         if self.bos is not None:
-            tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype), tokens], dim=1), 1
+            tokens, first = torch.cat([torch.full((batch, 1), self.bos, dtype=tokens.dtype, device=tokens.device), tokens], dim=1), 1
         wanted, deepest = {layer: units for layer in layers if (units := self.units[layer])}, max(layers)
 
         def show(layer: int, seen: Tensor) -> None:
