@@ -1,4 +1,7 @@
 import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -195,3 +198,46 @@ def test_a_batch_goes_out_with_the_models_own_headers_and_query_alone(monkeypatc
             assert "api-version=1" in call.path
             assert call.headers["api-key"] == "0f1e2d3c4b5a"
             assert not {"authorization", "openai-organization", "openai-project", "x-mine"} & set(call.headers)
+
+
+ODD_ROWS = (
+    '{"custom_id": KEY, "response": [], "error": null}',
+    '{"custom_id": KEY, "response": {"status_code": "x", "body": {}}}',
+    '{"custom_id": KEY, "response": {"status_code": 200, "body": {"choices": 3}}}',
+    '{"custom_id": KEY, "response": {"status_code": 200, "body": {"choices": [{"message": {"content": [[]]}}]}}}',
+    '{"custom_id": KEY, "response": {"status_code": 1e400, "body": {"error": {"message": {"a": 1}}}}}',
+    '{"custom_id": KEY, "error": "\\ud83d"}',
+    '{"custom_id": {}, "response": ' + "[" * 2000 + "]" * 2000 + "}",
+)
+
+
+@pytest.mark.parametrize("row", ODD_ROWS)
+def test_a_malformed_row_costs_its_own_request(row: str, ask: Callable[..., list[Answer]]) -> None:
+    class Odd(BatchServer):
+        def finish(self, batch: dict[str, Any]) -> None:
+            super().finish(batch)
+            lines = self.files[f"out-{batch['id']}"].split("\n")
+            lines[2] = row.replace("KEY", json.dumps(json.loads(lines[2])["custom_id"]))
+            self.files[f"out-{batch['id']}"] = "\n".join(lines)
+
+    with Odd() as server:
+        answers = ask(server, questions(6))
+    assert [isinstance(answer, Reply) for answer in answers].count(False) == 1
+
+
+@pytest.mark.parametrize("body", ['"x"', "3", "[]", "{}", '{"id": 3, "status": []}', "<html>", "[" * 200_000, '{"data": 7}'])
+@pytest.mark.parametrize("path", ["files", "batches"])
+def test_a_malformed_answer_about_a_batch_is_asked_for_again(path: str, body: str, ask: Callable[..., list[Answer]]) -> None:
+    odd: list[int] = []
+
+    def plays(number: int, call: Call) -> Play | None:
+        if f"/{path}" not in call.path or (path == "files" and call.method == "POST") or len(odd) > 1:
+            return None
+        odd.append(number)
+        return Play(200, body)
+
+    with BatchServer(plays=plays) as server:
+        answers = ask(server, questions(3))
+    # A result that is none of the rows leaves the questions for the next run.
+    assert len(answers) == 3
+    assert all(isinstance(answer, Reply) for answer in answers) or path == "files"

@@ -21,7 +21,7 @@ from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
 from neurogloss.errors import UserError
 from neurogloss.llm.cache import Cache
-from neurogloss.llm.openai.bodies import MalformedError, answer, body
+from neurogloss.llm.openai.bodies import MalformedError, answer, body, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.driver import TRIES, Arrived, Driver, StoppedError
 from neurogloss.llm.openai.endpoint import Endpoint
@@ -158,21 +158,21 @@ class Batches:
         worst = self.worst_usd(requests)
         await self.driver.budget.reserve(worst)
         content = b"".join(map(self.line, requests))
-        file = await self.call(lambda: self.api.files.create(file=("requests.jsonl", content), purpose="batch"))
+        file = await self.call(lambda: self.api.files.create(file=("requests.jsonl", content), purpose="batch"), fits=named)
         path: Any = "/v1/chat/completions" if requests[0].messages else "/v1/completions"
         create = partial(self.api.batches.create, input_file_id=file.id, endpoint=path, completion_window="24h", metadata={MARK: mark})
         # A second try may not make, and pay, a second batch.
-        batch = await self.call(create, lambda: self.marked(mark))
+        batch = await self.call(create, lambda: self.marked(mark), named)
         self.reserved[batch.id] = worst
         logger.info("sent batch %s of %s requests to %s", batch.id, len(requests), self.known.base_url)
         return batch
 
     async def marked(self, mark: str) -> Any | None:
         """A living batch with this mark that nobody collected yet: what it could answer is known then."""
-        page = await self.call(lambda: self.api.batches.list(limit=100))
+        page = await self.call(lambda: self.api.batches.list(limit=100), fits=lambda found: isinstance(found.data, list))
         known = {batch for (batch,) in self.cache.run("SELECT id FROM batches")}
-        fitting = (batch for batch in page.data if (batch.metadata or {}).get(MARK) == mark and batch.status not in DEAD)
-        return next((batch for batch in fitting if batch.id not in known), None)
+        fitting = (batch for batch in filter(has_status, page.data) if batch.status not in DEAD and batch.id not in known)
+        return next((batch for batch in fitting if isinstance(batch.metadata, dict) and batch.metadata.get(MARK) == mark), None)
 
     async def collect(self, batch_id: str, wanted: Asked, arrived: Arrived, last: bool) -> Asked:
         """Wait for a batch and hand on its answers; what it did not answer gets a status and is sent again by the next run.
@@ -182,6 +182,15 @@ class Batches:
         batch = await self.finished(batch_id)
         problem: Fault | None = None
         again: Asked = {}
+        ended: list[UserError] = []
+
+        def keep(index: int, found: Answer) -> None:
+            # What was paid for is kept, also when an answer ends the stage.
+            try:
+                arrived(index, found, 0.0)
+            except UserError as error:
+                ended.append(error)
+
         for file in (batch.output_file_id, batch.error_file_id):
             for value in rows(await self.content(file)) if file else ():
                 key = str(value.get("custom_id"))
@@ -195,7 +204,7 @@ class Batches:
                     problem = found
                 else:
                     await self.driver.budget.settle(0.0, BATCH_PRICE * cost_usd(used(found), self.driver.model.price))
-                    arrived(index, found, 0.0)
+                    keep(index, found)
         await self.driver.budget.settle(self.reserved.pop(batch_id, 0.0), 0.0)
         # Kept without its requests, or it would be found again by its mark.
         self.cache.change("UPDATE batches SET requests = '[]' WHERE id = ?", (batch_id,))
@@ -203,6 +212,8 @@ class Batches:
             errors = getattr(batch.errors, "data", None) or []
             message = problem.message if problem is not None else "; ".join(str(error.message) for error in errors) or "no reason given"
             raise StoppedError(self.driver.described(f"batch {batch_id}: {message}"), problem.status if problem is not None else 0)
+        if ended:
+            raise ended[0]
         for index, _ in (*wanted.values(), *(again.values() if last else ())):
             arrived(index, failure(Status.UNANSWERED, f"batch {batch_id} ended as {batch.status} without this answer"), 0.0)
         return {} if last else again
@@ -211,9 +222,9 @@ class Batches:
         """The batch once it has ended."""
         wait, said = FIRST_POLL_S, ""
         while True:
-            batch = await self.call(lambda: self.api.batches.retrieve(batch_id))
+            batch = await self.call(lambda: self.api.batches.retrieve(batch_id), fits=has_status)
             counts = batch.request_counts
-            now = f"{batch.status}, {counts.completed if counts else 0} of {counts.total if counts else '?'} answered"
+            now = f"{batch.status}, {getattr(counts, 'completed', 0)} of {getattr(counts, 'total', '?')} answered"
             if now != said:
                 logger.info("batch %s: %s", batch_id, now)
                 said = now
@@ -224,10 +235,17 @@ class Batches:
 
     async def content(self, file: str) -> str:
         """Text of a file."""
-        return str((await self.call(lambda: self.api.files.content(file))).text)
+        return (await self.call(lambda: self.api.files.content(file))).content.decode(errors="replace")
 
     def read(self, request: Request, value: dict[str, Any], sent: Forms) -> Answer | Fault:
-        """The answer in a line of the result; a Fault where all the others would fail alike."""
+        """The answer in a line of the result; a Fault where all the others would fail alike; a malformed line is no answer."""
+        try:
+            return self.read_row(request, value, sent)
+        except Exception as error:  # noqa: BLE001  # whatever stands in a line is a fault of its request alone
+            return failure(Status.UNANSWERED, f"the line is malformed ({type(error).__name__}: {sound(str(error))[:200]})")
+
+    def read_row(self, request: Request, value: dict[str, Any], sent: Forms) -> Answer | Fault:
+        """`read`; raises whatever a malformed line makes of it."""
         response = value.get("response") or {}
         text = json.dumps(response.get("body") or {"error": value.get("error") or "no answer"})
         text = self.driver.place.without_secrets(text)
@@ -244,22 +262,45 @@ class Batches:
             return problem
         return failure(status_of(problem.what), self.driver.place.redacted(problem.message))
 
-    async def call(self, ask: Callable[[], Awaitable[Value]], done: Callable[[], Awaitable[Value | None]] | None = None) -> Value:
-        """Retry until it succeeds or has permanently failed. `done` finds what a call without an answer may have made."""
+    async def call(
+        self,
+        ask: Callable[[], Awaitable[Value]],
+        done: Callable[[], Awaitable[Value | None]] | None = None,
+        fits: Callable[[Any], object] = lambda found: True,
+    ) -> Value:
+        """Retry until it succeeds or has permanently failed. `done` finds what a call without an answer may have made.
+
+        What does not look as it `fits` is malformed, and so is what the library cannot read.
+        """
         for tries in range(1, TRIES + 1):
             try:
-                return await ask()
+                found = await ask()
+                if fits(found):
+                    return found
+                problem = Fault("retry", "the answer is malformed")
             except openai.APIStatusError as error:
                 problem = fault(error.status_code, error.response.headers, error.response.text) or Fault("retry", "no reason given")
                 if problem.what != "retry":
                     raise StoppedError(self.driver.described(problem.message), problem.status) from error
             except openai.APIConnectionError as error:
                 problem = Fault("retry", f"the connection broke ({error})")
+            except Exception as error:  # noqa: BLE001  # whatever the library makes of a malformed answer
+                problem = Fault("retry", f"the answer is malformed ({type(error).__name__}: {sound(str(error))[:200]})")
             logger.info("trying again: %s", self.driver.place.redacted(problem.message))
             await asyncio.sleep(backoff_s(tries, problem.after_s, self.driver.rng))
-            if done is not None and (found := await done()) is not None:
-                return found
+            if done is not None and (made := await done()) is not None:
+                return made
         raise UserError(self.driver.described(f"{problem.message}; run again later, all answers are kept"))
+
+
+def named(found: Any) -> bool:
+    """Whether this is something that was made, with its name."""
+    return isinstance(getattr(found, "id", None), str)
+
+
+def has_status(found: Any) -> bool:
+    """Whether this is a batch."""
+    return named(found) and isinstance(getattr(found, "status", None), str)
 
 
 def portions(requests: dict[str, Request], line: Callable[[Request], bytes]) -> Iterator[list[str]]:
