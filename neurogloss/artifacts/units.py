@@ -1,4 +1,4 @@
-"""Kinds of units and their names: L5.N131 a neuron, L5.N131- its negative side, L5.F8021 a latent, L5.H3 an attention head.
+"""Kinds of units and their names: L5.N131 a neuron, L5.N131- its negative side, L5.F8021 a latent, L5.H3 a head, L5.D0 a direction.
 
 A unit is a layer and an index. The negative side of neuron 131 has the index ~131, that is -132; no other kind has negative sides.
 """
@@ -17,6 +17,8 @@ class UnitKind(StrEnum):
     """Of a sparse autoencoder or a transcoder."""
     HEADS = "heads"
     """Attention heads."""
+    DIRECTIONS = "directions"
+    """Linear combinations of the neurons of a layer."""
 
     @property
     def singular(self) -> str:
@@ -25,11 +27,11 @@ class UnitKind(StrEnum):
 
     @property
     def letter(self) -> str:
-        """What stands before the index in a name: N, F (feature) or H."""
-        return {UnitKind.NEURONS: "N", UnitKind.LATENTS: "F", UnitKind.HEADS: "H"}[self]
+        """What stands before the index in a name: N, F (feature), H or D."""
+        return {UnitKind.NEURONS: "N", UnitKind.LATENTS: "F", UnitKind.HEADS: "H", UnitKind.DIRECTIONS: "D"}[self]
 
 
-NAME = re.compile(r"L?(?P<layer>\d{1,6})(?:[.:/](?P<letter>[NFH]?)|(?P<bare>[NFH]))(?P<index>\d{1,9})(?P<side>-?)", re.IGNORECASE)
+NAME = re.compile(r"L?(?P<layer>\d{1,6})(?:[.:/](?P<letter>[NFHD]?)|(?P<bare>[NFHD]))(?P<index>\d{1,9})(?P<side>-?)", re.IGNORECASE)
 KINDS = {kind.letter: kind for kind in UnitKind}
 
 

@@ -9,6 +9,7 @@ from neurogloss.cli.cache import cache
 from neurogloss.cli.changes import changes
 from neurogloss.cli.check import check
 from neurogloss.cli.compare import compare
+from neurogloss.cli.directions import directions
 from neurogloss.cli.export import export
 from neurogloss.cli.import_ import import_
 from neurogloss.cli.judge import judge
@@ -57,6 +58,7 @@ app.command()(plan)
 app.command()(questions)
 app.command()(judge)
 app.command()(revisions)
+app.command()(directions)
 app.add_typer(cache, name="cache")
 app.command()(site)
 app.command()(report)

@@ -25,11 +25,12 @@ def watched_params(path: Path, *kinds: Literal["subject", "corpus", "sae", "unit
     named = (params.explain.model, params.simulate.model, params.vocabulary.model, params.score.model)
     models = [(f"models.{name}.name", params.models[name]) for name in dict.fromkeys(named) if name in params.models]
     coders = [] if params.subject.sae is None else params.subject.sae.sources
+    units = [("record.units", params.record.units), ("subject.directions", params.subject.directions)]
     sources = {
         "subject": [("subject.model", params.subject.model)],
         "corpus": [] if params.corpus.format == "huggingface" else [("corpus.source", params.corpus.source)],
         "sae": [("subject.sae.source", source) for source in coders],
-        "units": [("record.units", params.record.units)] if isinstance(params.record.units, str) else [],
+        "units": [(key, file) for key, file in units if isinstance(file, str)],
         "models": [(key, model.name) for key, model in models if model.provider == "local"],
     }
     for kind in kinds:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from neurogloss.config.choice import AUTO
 from neurogloss.config.corpus import CorpusParams
+from neurogloss.config.directions import DirectionsParams
 from neurogloss.config.endpoints import EndpointParams
 from neurogloss.config.explain import ExplainParams
 from neurogloss.config.limits import LimitParams
@@ -47,6 +48,7 @@ class Params(Section):
     vocabulary: VocabularyParams
     explain: ExplainParams
     refine: RefineParams
+    directions: DirectionsParams
     simulate: SimulateParams
     score: ScoreParams
     models: dict[str, ModelEntry]

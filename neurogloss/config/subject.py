@@ -36,8 +36,10 @@ class SubjectParams(Section):
     site: str = "auto"
     """`auto` for a known architecture, else the module path of the MLP's (for heads the attention's) output projection, with {layer} in it.
     """
-    units: Literal["neurons", "latents", "heads"] = "neurons"
-    """What is explained: neurons, L5.N131; latents of `sae`, L5.F8021; or attention heads, L5.H3."""
+    units: Literal["neurons", "latents", "heads", "directions"] = "neurons"
+    """What is explained: neurons, L5.N131; latents of `sae`, L5.F8021; attention heads, L5.H3; or `directions`, L5.D0."""
+    directions: str | None = None
+    """A .npz file with `layer` and `vectors` (direction, neuron), as `neurogloss directions` writes it; name it in watch.units, too."""
     sae: SaeParams | None = None
     """Whose latents are explained."""
     signed: bool = False

@@ -215,6 +215,8 @@ def fingerprint(params: SubjectParams) -> list[list[Any]]:
     paths = [resolve(params.model, params.revision, params.sha256)]
     if params.sae is not None:
         paths += [resolve_coder(source, params.sae.revision, params.sae.sha256) for source in params.sae.sources]
+    if params.directions is not None:
+        paths += [Path(params.directions)]
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 

@@ -38,7 +38,7 @@
     return next.start + Math.min(page - store.layers[position].start, next.count - 1);
   };
   store.parse = (text) => {
-    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*(?:[.:,\s/]\s*(?:([NFH])(?:euron|eature|ead)?)?|([NFH])(?:euron|eature|ead)?)\s*(\d{1,9})(-?)\s*$/i.exec(text);
+    const found = /^\s*(?:L(?:ayer)?)?\s*(\d{1,6})\s*(?:[.:,\s/]\s*(?:([NFHD])(?:euron|eature|ead|irection)?)?|([NFHD])(?:euron|eature|ead|irection)?)\s*(\d{1,9})(-?)\s*$/i.exec(text);
     const letter = found && (found[2] ?? found[3]);
     if (!found || (letter && letter.toUpperCase() !== store.about.unit.letter)) return null;
     return { layer: Number(found[1]), neuron: found[5] ? -1 - Number(found[4]) : Number(found[4]) };
