@@ -58,6 +58,10 @@ def run(subject: Subject, ids: list[list[int]], sentences: Sequence[Sentence]) -
     def visit(layer: int, seen: Float[Tensor, "sentence token unit"]) -> None:
         here = np.flatnonzero(layers == layer)
         columns = [sentences[place].neuron - subject.indices[layer].start for place in here.tolist()]
+        if seen.is_sparse:
+            wanted = sorted(set(columns))
+            seen = seen.index_select(2, torch.tensor(wanted, device=seen.device)).to_dense()
+            columns = [wanted.index(column) for column in columns]
         values[here] = seen[torch.from_numpy(here), :, columns].float().cpu().numpy()
 
     subject.activations(torch.tensor(ids), sorted(set(layers.tolist())), visit)

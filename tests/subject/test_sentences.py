@@ -1,6 +1,7 @@
 """Texts that are in no corpus are read as excerpts are recorded."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,3 +49,23 @@ def test_the_negative_side_of_a_neuron_is_read_with_its_sign(folder: Path) -> No
     signed = load_subject(SubjectParams(model=str(folder), signed=True))
     plus, minus = read_sentences(signed, 64, [Sentence(1, 5, "birds sang"), Sentence(1, ~5, "birds sang")])
     np.testing.assert_allclose(plus.activations, [-value for value in minus.activations])
+
+
+class FakeSparse:
+    """Quacks like a subject whose units' values come sparse."""
+
+    indices = (range(9),)
+    vocabulary = [b"a", b"b", b"c"]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        return [["abc".index(letter) for letter in text] for text in texts]
+
+    def activations(self, tokens: torch.Tensor, layers: list[int], visit: Any) -> None:
+        values = torch.zeros(*tokens.shape, 9)
+        values[..., 3], values[..., 7] = tokens.float(), 10.0 * tokens
+        visit(0, values.to_sparse())
+
+
+def test_values_that_come_sparse_are_read_for_the_units_that_are_asked_for() -> None:
+    found = read_sentences(FakeSparse(), 8, [Sentence(0, 7, "abc"), Sentence(0, 3, "cab"), Sentence(0, 0, "bbb")])  # type: ignore[arg-type]  # quacks like one
+    assert [one.activations for one in found] == [(0.0, 10.0, 20.0), (2.0, 0.0, 1.0), (0.0, 0.0, 0.0)]
