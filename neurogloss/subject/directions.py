@@ -105,5 +105,5 @@ def layer_activations(
         def keep(_: int, seen: Tensor, part: slice = part) -> None:
             found[part] = seen.float().clamp(-65504, 65504).cpu().numpy()
 
-        subject.activations(torch.from_numpy(np.ascontiguousarray(tokens[part])).long(), [layer], keep)
+        subject.activations(torch.from_numpy(tokens[part].astype(np.int64)), [layer], keep)
     return found

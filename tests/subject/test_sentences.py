@@ -55,7 +55,7 @@ class FakeSparse:
     """Quacks like a subject whose units' values come sparse."""
 
     indices = (range(9),)
-    vocabulary = [b"a", b"b", b"c"]
+    vocabulary = (b"a", b"b", b"c")
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         return [["abc".index(letter) for letter in text] for text in texts]
