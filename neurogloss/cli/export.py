@@ -15,12 +15,13 @@ class Format(StrEnum):
 
     PARQUET = "parquet"
     OPENAI = "openai"
+    NEURONPEDIA = "neuronpedia"
 
 
 def export(
     out: Annotated[Path, typer.Argument(help="Folder to make; must be new, empty, or an earlier export.")],
     kind: Annotated[
-        Format, typer.Option("--format", help="Parquet with a data card, or the JSON formats of Bills et al. 2023.")
+        Format, typer.Option("--format", help="Parquet with a data card, the JSON of Bills et al. 2023, or Neuronpedia's files.")
     ] = Format.PARQUET,
     surplus: Annotated[bool, typer.Option("--surplus", help="Also the excerpts beyond those dealt to splits.")] = False,
     shard: Annotated[int, typer.Option(help="Rows of excerpts per Parquet file, at least.", min=1)] = 50_000,
@@ -32,12 +33,15 @@ def export(
     from neurogloss.exchange.folder import fresh_folder
 
     results = read_results(data)
-    with fresh_folder(out, "README.md" if kind is Format.PARQUET else "collated-activations") as folder:
+    ours = {Format.PARQUET: "README.md", Format.OPENAI: "collated-activations", Format.NEURONPEDIA: "sourceset.jsonl.gz"}
+    with fresh_folder(out, ours[kind]) as folder:
         if kind is Format.PARQUET:
             parquet(folder, results, surplus, shard, metrics)
-        else:
+        elif kind is Format.OPENAI:
             openai(folder, results, surplus)
-    typer.echo(f"{len(results):,} neurons in {out}")
+        else:
+            neuronpedia(folder, results, surplus)
+    typer.echo(f"{len(results):,} {results.recordings.kind} in {out}")
 
 
 def parquet(folder: Path, results: "Results", surplus: bool, shard: int, metrics: Path) -> None:
@@ -61,6 +65,16 @@ def parquet(folder: Path, results: "Results", surplus: bool, shard: int, metrics
         write_shards(folder / "excerpts", "excerpts", excerpt_tables(results, slots, at_once), shard, bar.update)
     found = json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else None
     (folder / "README.md").write_text(data_card(results.recordings, found), encoding="utf-8")
+
+
+def neuronpedia(folder: Path, results: "Results", surplus: bool) -> None:
+    """Files of features, activations and explanations."""
+    from tqdm import tqdm
+
+    from neurogloss.exchange.neuronpedia import write_neuronpedia
+
+    for _ in tqdm(write_neuronpedia(folder, results, surplus), total=len(results), desc="export", unit="unit", disable=None):
+        pass
 
 
 def openai(folder: Path, results: "Results", surplus: bool) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import Int
 from neurogloss.artifacts.files import npy_header, open_array, write_array
 from neurogloss.artifacts.foreign import ActivationRecordIn, NeuronRecordIn, read_neuron
 from neurogloss.artifacts.recordings import NEURONS, OPEN_SPLITS, Kind, Recordings, Slots, Split, assign_splits, write_frame
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.errors import UserError
 from neurogloss.measures.levels import firing_shares
 
@@ -127,7 +128,9 @@ class Corpus:
         return self.rows[key]
 
 
-def adopt(folder: Path, source: str, layout: ImportLayout, table_tokens: int, progress: Progress) -> Recordings:
+def adopt(
+    folder: Path, source: str, layout: ImportLayout, table_tokens: int, progress: Progress, kind: UnitKind = UnitKind.NEURONS
+) -> Recordings:
     """Second pass: write the arrays into `folder`, then the tables and the header; gives what was written."""
     slots, corpus, clipped = layout.slots, Corpus(), 0
     tops = slots.kinds.count(Kind.TOP)
@@ -164,6 +167,7 @@ def adopt(folder: Path, source: str, layout: ImportLayout, table_tokens: int, pr
         table_counts=table["table_counts"],
         token_means=table["token_means"],
         about={"subject": source, "corpus": source, "imported": True, "left_out": layout.left_out, "clipped_activations": clipped},
+        kind=kind,
     )
     write_frame(folder, found)
     return found

@@ -20,6 +20,8 @@ from jaxtyping import Float, Float16, Int
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.results import Results
 from neurogloss.artifacts.simulations import OK
+from neurogloss.artifacts.units import UnitKind
+from neurogloss.errors import UserError
 from neurogloss.measures.correlation import correlation
 
 ACTIVATIONS, EXPLANATIONS, TOKENS = "collated-activations", "explanations", "related-tokens/activation-based"
@@ -55,6 +57,11 @@ def decimals(values: Float16[np.ndarray, " token"], known: Texts) -> list[float 
 
 def write_openai(folder: Path, results: Results, surplus: bool) -> Iterator[int]:
     """Write every neuron; yields its row when it is written. `surplus` adds the excerpts beyond those dealt to splits."""
+    if results.recordings.kind is not UnitKind.NEURONS or (np.asarray(results.recordings.indices) < 0).any():
+        raise UserError(
+            f"the JSON of Bills et al. 2023 is of neurons, these are {results.recordings.kind} or negative sides; "
+            "export parquet or neuronpedia"
+        )
     known = texts(results.recordings)
     splits = (*DEALT, Split.FIT) if surplus else DEALT
     for row in range(len(results)):

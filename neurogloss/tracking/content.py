@@ -102,6 +102,7 @@ def run_tags(result: Result) -> dict[str, str]:
         RECORDINGS: result.lock.recordings,
         "changes": truncated(", ".join(origin.changes)),
         "dvc.code": result.lock.code,
+        "units": str(result.lock.kind),
         EXPERIMENT: origin.experiment,
         "dvc.baseline_rev": origin.baseline,
         "git.commit": origin.commit,

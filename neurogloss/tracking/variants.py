@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from neurogloss.artifacts.files import read_table
@@ -47,7 +48,7 @@ def from_lock(name: str, lock: Lock, commit: str | None, store: Store, paths: Pa
         if not all(file.exists() for file in files):
             fetch = f"`git checkout {commit[:10]}` and `dvc fetch`, or `dvc exp pull REMOTE {name}`" if commit else "`dvc repro`"
             raise UserError(f"scores and explanations of {name} are not in DVC's cache; fetch them: {fetch}")
-        return read_variant(name, lock.key, lock.recordings, *files)
+        return replace(read_variant(name, lock.key, lock.recordings, *files), kind=lock.kind)
 
 
 def lay_out_result(name: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.viewer import meaning
@@ -53,6 +54,12 @@ class Model:
         """Its weights."""
         return Weights(self.subject.model, self.subject.sites)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether each unit has input and output weights of its own: neurons do, their negative sides and other kinds do not."""
+        recordings = self.result.recordings
+        return recordings.kind is UnitKind.NEURONS and bool((np.asarray(recordings.indices) >= 0).all())
+
     @cached_property
     def tokens(self) -> Int[np.ndarray, " token"]:
         """Tokens the lens is shown for: those that have a mean, which are the corpus' most frequent."""
@@ -94,6 +101,10 @@ class Model:
 
     def block(self, start: int, stop: int) -> dict[str, Any]:
         """Tokens, connected neurons and neurons of like explanation of these page rows."""
+        if not self.has_weights:
+            with self.lock:
+                near = neighbours(self.texts, start, stop)
+            return {"tokens": None, "explanation": [listed(near, n) for n in range(stop - start)]}
         with self.lock:  # What blocks have in common is made once.
             _ = self.texts, self.weights.layers, self.lexicon
         near = neighbours(self.texts, start, stop)

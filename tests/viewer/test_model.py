@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.subject import SubjectParams
 from neurogloss.subject.model import Subject, load_subject
 from neurogloss.subject.neurons import find_neurons
@@ -244,3 +245,9 @@ def test_a_site_holds_every_part_as_it_is_served(modelled: Pages, tmp_path: Path
     found = {str(path.relative_to(tmp_path / "site/data"))[:-3]: path.read_bytes() for path in (tmp_path / "site/data").rglob("*.js")}
     assert found == {name: modelled.chunk(name) for name in modelled.names()}
     assert {"about", "words/0", "model/0", "related/0", "rows/0"} <= set(found)
+
+
+def test_units_without_weights_of_their_own_resemble_others_by_explanation_alone(subject: Subject, result: ViewedResult) -> None:
+    for changed in (replace(result.recordings, kind=UnitKind.HEADS), replace(result.recordings, indices=~result.recordings.indices)):
+        found = Model(replace(result, recordings=changed), lambda: subject).block(0, 3)
+        assert found["tokens"] is None and len(found["explanation"]) == 3 and "upstream" not in found

@@ -127,7 +127,7 @@
     const place = store.parse(name);
     const page = place ? store.page(place.layer, place.neuron) : -1;
     if (page < 0) {
-      fill(main, el("h1", {}, "No such neuron"), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, "neuron")} here. `, place ? ["The nearest are ", store.nearest(place).map((page, i) => [i ? ", " : "", el("a", { href: store.href(page) }, store.name(page))]), "."] : `Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
+      fill(main, el("h1", {}, `No such ${store.about.unit.one}`), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, store.about.unit.one)} here. `, place ? ["The nearest are ", store.nearest(place).map((page, i) => [i ? ", " : "", el("a", { href: store.href(page) }, store.name(page))]), "."] : `Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
       return "No such neuron";
     }
     const { layer, neuron: index } = store.place(page);

@@ -20,7 +20,7 @@
       tile("Score less control", score(means.margin.mean, 3), between(means.margin), "What the neuron's own explanation adds"),
       means.sensitivity.mean === null ? null : tile("Sensitivity", score(means.sensitivity.mean, 3), "1: explanations are not read", "Mean correlation of what is simulated for different explanations on the same excerpts"),
       ...variant.shares.map(([bar, part]) => tile(`At or above ${bar}`, share(part), null, `Share of the scored neurons with a score of at least ${bar}`)),
-      tile("Scored", `${count(variant.scored)}`, `of ${plural(variant.neurons, "neuron")}${failed.length ? `; ${failed.map(([number, name]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ")}` : ""}`),
+      tile("Scored", `${count(variant.scored)}`, `of ${plural(variant.neurons, store.about.unit.one)}${failed.length ? `; ${failed.map(([number, name]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ")}` : ""}`),
     );
   }
 
@@ -83,7 +83,7 @@
     };
     const numbers = shown.map((_, v) => (shown.length > 1 ? ` ${store.letter(v)}` : ""));
     return [
-      { key: "neuron", title: "Neuron", class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
+      { key: "neuron", title: store.about.unit.one.replace(/^./, (letter) => letter.toUpperCase()), class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
       ...shown.map((variant, v) => ({ key: `text${v}`, title: `Explanation${numbers[v]}`, class: "c-text", cell: (page) => (variant.texts[page] === null ? el("em", {}, "none") : foreign(variant.texts[page], { title: neurogloss.visible(variant.texts[page]) })) })),
       ...shown.map((variant, v) => ({ key: `score${v}`, title: `Score${numbers[v]}`, hint: "Top and random excerpts", class: "c-score", sortable: true, values: variant.top_and_random, cell: judged(variant) })),
       ...(shown.length > 1 ? shown.slice(1).map((_, v) => gap(rows, v + 1)) : alone(rows)),
@@ -179,7 +179,7 @@
         if (state.sort !== "neuron") pages = ordered(pages, all.find((column) => column.key === key)?.values, down);
       } else pages = ordered(pages, all.find((column) => column.key === key)?.values, down);
       listing.show(pages, byMeaning && state.sort === "neuron" ? null : { key, down });
-      shownCount.textContent = `${pages.length === rows.length ? plural(rows.length, "neuron") : `${count(pages.length)} of ${plural(rows.length, "neuron")}`}${note ? ` · ${note}` : ""}`;
+      shownCount.textContent = `${pages.length === rows.length ? plural(rows.length, store.about.unit.one) : `${count(pages.length)} of ${plural(rows.length, store.about.unit.one)}`}${note ? ` · ${note}` : ""}`;
     }
     holder.append(controls(rows, state, update));
     update();

@@ -31,7 +31,7 @@
   function related(page) {
     if (store.about.mode === "report") return el("p", { class: "note" }, "Similar and connected neurons are shown by ", el("code", {}, "neurogloss view"), ".");
     const number = Math.floor(page / store.about.block);
-    const among = `among the ${plural(store.about.pages, "neuron")} here`;
+    const among = `among the ${plural(store.about.pages, store.about.unit.one)} here`;
     const likeness = (value) => score(value);
     const weight = (value) => amount(value);
     const resembling = el("section", { class: "card" }, el("h2", {}, "Similar neurons"), waiting("Comparing …"));
@@ -47,8 +47,9 @@
     load(`model/${number}`).then(
       (part) => {
         if (part.unavailable) return fill(connected, el("h2", {}, "What its weights say"), waiting(`The model is not at hand: ${part.unavailable}.`));
-        const own = part.tokens[page - part.start];
         fill(alike, neurons("By explanation", null, "likeness", part.explanation[page - part.start], part.known, likeness));
+        if (part.tokens === null) return fill(connected, el("h2", {}, "What its weights say"), waiting(`Weights from and to other units are shown for neurons; of ${store.about.unit.many} what they promote and suppress.`));
+        const own = part.tokens[page - part.start];
         fill(
           connected,
           el("h2", {}, "What its weights say"),
