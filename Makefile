@@ -10,7 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow check fix flow bench install install-test browser clean
+.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow test-gpu check fix flow bench install install-test browser clean
 
 run: install
 	dvc repro
@@ -36,6 +36,10 @@ test: install-test $(ACTIONLINT)
 # What takes minutes: random operations of DVC, the workflow in fresh clones, sweeps.
 test-slow: install-test
 	pytest -m "slow and not gpu" -n 2 --dist loadfile
+
+# On a machine with a GPU: recording and the local model there, at real widths. Needs a torch for CUDA.
+test-gpu: install-test
+	pytest -m gpu -rs
 
 check:
 	ruff format --check .

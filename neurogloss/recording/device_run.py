@@ -16,13 +16,13 @@ from neurogloss.corpus.windows import Excerpts
 from neurogloss.recording.assembly import Assembly
 from neurogloss.recording.checkpoint import Scratch
 from neurogloss.recording.device_finish import Kept, table_on_device, take_home
-from neurogloss.recording.device_memory import Room, device_passes, give_back, room
+from neurogloss.recording.device_memory import Room, device_passes, room
 from neurogloss.recording.device_state import bytes_per_unit
 from neurogloss.recording.device_stream import DeviceJob, place_of, stream
 from neurogloss.recording.layer import LayerState
 from neurogloss.recording.layers import LayerPlan, TokenTable
 from neurogloss.recording.moments import Moments
-from neurogloss.subject.device import device
+from neurogloss.subject.device import device, give_back
 from neurogloss.subject.model import Subject
 
 

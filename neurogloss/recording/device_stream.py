@@ -16,11 +16,10 @@ from torch import Tensor
 from neurogloss.corpus.windows import Excerpts
 from neurogloss.errors import UserError
 from neurogloss.recording.checkpoint import Scratch
-from neurogloss.recording.device_memory import give_back, out_of_memory
 from neurogloss.recording.device_ops import LOWEST_ID, Operations, TorchOperations
 from neurogloss.recording.device_state import DeviceBatch, DeviceRecorder, DeviceState, empty_device_state, upload
 from neurogloss.recording.layers import LayerPlan, TokenTable
-from neurogloss.subject.device import device
+from neurogloss.subject.device import device, give_back, out_of_memory
 from neurogloss.subject.model import Subject
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from neurogloss.config.environment import threads
 from neurogloss.config.subject import SubjectParams
 from neurogloss.errors import UserError
 from neurogloss.memory import keep_freed_memory
-from neurogloss.subject.device import device
+from neurogloss.subject.device import check_device, check_spread, device, first_words, placement
 from neurogloss.subject.gguf_file import correct_pre_tokenizer
 from neurogloss.subject.kinds import find_units
 from neurogloss.subject.sources import resolve
@@ -143,7 +143,6 @@ def load_subject(params: SubjectParams) -> Subject:
     keep_freed_memory()
     model, tokenizer = load_model(path, params.model, params.dtype)
     bos = bos_token(tokenizer, params.bos)
-    model = model.to(device()).eval().requires_grad_(False)
     return Subject(model, tokenizer, token_bytes(tokenizer), bos, find_units(model, params), Loader(params))
 
 
@@ -174,9 +173,10 @@ def hook(layer: int) -> Callable[[Tensor], None]:
 
 
 def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
-    """A causal language model and its tokenizer from a folder of safetensors or a .gguf file. No pickles, no remote code.
+    """A causal language model in eval mode on this machine's device, and its tokenizer. No pickles, no remote code.
 
-    `setting` is the param that names it, for messages.
+    From a folder of safetensors, whose weights go straight to the device, or a .gguf file. `dtype` auto is that of the weights; `setting`
+    is the param that names the model, for messages.
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -190,15 +190,23 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
         if path.suffix == ".gguf":
             correct_pre_tokenizer(tokenizer, path, source)
-        options = {**options, "dtype": getattr(torch, dtype), "use_safetensors": True, "output_loading_info": True}
+        wanted = getattr(torch, dtype) if dtype != "auto" else config.get_text_config().dtype or torch.float32
+        check_device(wanted, f"{setting.partition('.')[0]}.dtype")
+        options = {**options, **placement(), "dtype": wanted, "use_safetensors": True, "output_loading_info": True}
         model, report = AutoModelForCausalLM.from_pretrained(place, config=config, **options)  # Else it reads the file once more.
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{source} does not fit into the memory of {device()} ({first_words(error)}); end what else uses it, load the model "
+            "in bfloat16, or spread it with NEUROGLOSS_DEVICE=auto"
+        ) from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
     if report["missing_keys"]:  # transformers would fill them with random numbers.
         missing = sorted(report["missing_keys"])
         raise UserError(f"{source} lacks {len(missing)} weights, such as {missing[0]}; it is damaged or not the model its config names")
-    return model, tokenizer
+    check_spread(model, source)
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def source_options(path: Path, source: str) -> tuple[str, dict[str, Any]]:

@@ -26,6 +26,11 @@ def find_sites(model: Any, site: str, known: Sites) -> list[str]:
     """
     kind = model.config.model_type
     if site == "auto":
+        if "MLP" in known.what and (count := experts(model.config.get_text_config())):
+            raise UserError(
+                f"{kind} is a mixture of {count} experts a layer: each token runs through a few of them, and record needs every unit's "
+                "value on every token; name a dense model under subject.model, or its dense layers under subject.site"
+            )
         if kind not in known.paths:
             raise UserError(
                 f"subject.site auto does not know the architecture {kind!r}, it knows {', '.join(sorted(known.paths))}; "
@@ -45,6 +50,12 @@ def find_sites(model: Any, site: str, known: Sites) -> list[str]:
     if missing := [layer for layer in layers if layer not in found]:
         logger.warning("layers %s of %s are left out: they have no %s; subject.site can name another place", missing, len(layers), site)
     return [found.get(layer, "") for layer in layers]
+
+
+def experts(config: Any) -> int:
+    """How many experts a layer of a mixture has; 0 for a dense model."""
+    names = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
+    return max((count for name in names if isinstance(count := getattr(config, name, None), int) and count > 1), default=0)
 
 
 def width(model: Any, path: str, what: str) -> int:

@@ -11,6 +11,7 @@ from neurogloss.artifacts.status import Status
 from neurogloss.config.params import load_params
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.local.generation import Question
+from neurogloss.llm.local.prefixes import Prefixes
 from neurogloss.llm.local.provider import Local, count_tokens, open_local
 from neurogloss.llm.request import Message, Reply, Request
 from neurogloss.llm.tokens import counter
@@ -162,7 +163,7 @@ def test_little_memory_means_small_batches_and_the_same_answers(local: Local, mo
     widths: list[int] = []
     forward = local.prefixes.forward
     monkeypatch.setattr(local.prefixes, "forward", lambda ids, *rest: (widths.append(len(ids)), forward(ids, *rest))[1])
-    monkeypatch.setattr("neurogloss.config.environment.memory_mb", lambda: 0)
+    monkeypatch.setattr("neurogloss.subject.device.memory_mb", lambda: 0)
     apart = local.answer(requests)
     assert set(widths) == {1}
     for a, b in zip(at_once, apart, strict=True):
@@ -171,6 +172,27 @@ def test_little_memory_means_small_batches_and_the_same_answers(local: Local, mo
         assert a.text == b.text
         for one, other in zip(a.tokens, b.tokens, strict=True):
             assert one.alternatives == pytest.approx(other.alternatives, abs=1e-4)
+
+
+def test_where_memory_runs_out_batches_become_smaller_and_answers_are_the_same(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [echo(HEAD + tail, len(HEAD)) for tail in TAILS] + [Request("local", "tiny", prompt=HEAD + t, max_tokens=5) for t in TAILS]
+    at_once = local.answer(requests)
+    real, most = Prefixes.forward, 1
+
+    def forward(prefixes: Prefixes, ids: torch.Tensor, *rest: Any) -> Any:
+        if len(ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(prefixes, ids, *rest)
+
+    monkeypatch.setattr(Prefixes, "forward", forward)
+    for one, other in zip(local.answer(requests), at_once, strict=True):
+        assert isinstance(one, Reply)
+        assert isinstance(other, Reply)
+        assert one.text == other.text
+        assert [token.token for token in one.tokens] == [token.token for token in other.tokens]
+    most = 0
+    with pytest.raises(UserError, match="cpu has no memory for an answer; end what else uses it, or name a smaller model under models"):
+        local.answer(requests)
 
 
 def test_a_token_that_holds_more_than_the_echoed_text_is_read_without_what_is_before(parts: tuple[Any, Any]) -> None:

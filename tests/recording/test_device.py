@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.config.record import RecordParams
@@ -83,6 +84,16 @@ def test_any_params_give_what_the_loops_give(changes: dict[str, Any], tmp_path: 
     assert_same(record(MadeUp(), tmp_path / "device", params, made_up_excerpts(), monkeypatch), expected)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Products on other numbers of threads differ in their last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("bos", [None, 1])
 @pytest.mark.parametrize("kind", CASES)
@@ -96,7 +107,7 @@ def test_every_architecture_is_recorded_as_the_loops_record_it(
     params = record_params(excerpts=64, tokens=12, layers=[0, 2])
     monkeypatch.setattr("neurogloss.recording.stream.BATCH_TOKENS", 16 * 12)
     monkeypatch.setattr("neurogloss.recording.stream.LAST", 1)
-    batches_of(16, monkeypatch)  # Products of other shapes differ in their last digits.
+    batches_of(16, monkeypatch)  # So do products of other shapes.
     monkeypatch.setenv("NEUROGLOSS_THREADS", "1")
     expected = record(subject, tmp_path / "loops", params, excerpts, monkeypatch, "loops")
     assert_same(record(subject, tmp_path / "device", params, excerpts, monkeypatch), expected, rtol=1e-4, atol=1e-5)
@@ -359,3 +370,35 @@ def test_the_fused_kernels_do_what_plain_torch_does() -> None:
     done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout
+
+
+WAITING = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "unique", "bincount", "equal", "repeat_interleave")
+"""Operations for which the host waits for a device: their result, or its size, is a number at home."""
+
+
+class NothingWaits(TorchDispatchMode):
+    """Fails where one is called, or an index is a mask, whose size would have to be counted."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func).removeprefix("aten.").split(".")[0].strip("_")
+        assert name not in [waiting.strip("_") for waiting in WAITING], func
+        if name in ("index", "index_put"):
+            assert all(index is None or index.dtype != torch.bool for index in args[1]), func
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_does_not_wait_for_the_device_within_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, batches = device_stream.run_batch, list[int]()
+
+    def run_batch(*args: Any) -> None:
+        with NothingWaits():
+            real(*args)
+        batches.append(1)
+
+    monkeypatch.setattr(device_stream, "run_batch", run_batch)
+    record(MadeUp(), tmp_path, record_params(neurons=4), made_up_excerpts(held_out=True), monkeypatch)
+    assert len(batches) > 1
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NothingWaits():
+        torch.ones(1).sum().item()
+    with pytest.raises(AssertionError, match="index"), NothingWaits():
+        torch.ones(3)[torch.ones(3) > 0]

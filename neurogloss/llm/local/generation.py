@@ -31,9 +31,7 @@ class Question:
         self.random = np.random.default_rng(int(self.request.key, 16))
 
     def choose(self, logits: np.ndarray) -> int:
-        """The next token: the likeliest, or one drawn at the request's temperature. `logits` float32 (vocabulary)."""
-        if self.request.temperature <= 0:
-            return int(logits.argmax())
+        """The next token, drawn at the request's temperature, which is above 0. `logits` float32 (vocabulary)."""
         scaled = logits.astype(np.float64) / self.request.temperature
         sums = np.cumsum(np.exp(scaled - scaled.max()))
         return int(min(np.searchsorted(sums, self.random.random() * sums[-1], side="right"), len(sums) - 1))
@@ -91,21 +89,23 @@ def answer(batch: list[Question], length: int, prefixes: Prefixes, words: Increm
     """Write all answers of a batch. Samples of one question share its prompt."""
     prefix = prefixes.shared(batch[0].ids[:length])
     prompts = list(dict.fromkeys(tuple(question.ids[length:]) for question in batch))
-    ids, mask = padded([list(prompt) for prompt in prompts], length)
+    place = prefixes.model.device
+    ids, mask = (part.to(place) for part in padded([list(prompt) for prompt in prompts], length))
     positions = mask.cumsum(1)[:, length:].sub(1).clamp(min=0)
     last = [Place(row, ids.shape[1] - 1) for row in range(len(prompts))]
     logits, cache = prefixes.forward(ids, copied(prefix, len(prompts)), last, mask, positions)
-    rows = torch.tensor([prompts.index(tuple(question.ids[length:])) for question in batch])
-    if rows.tolist() != list(range(len(prompts))):
-        cache.batch_select_indices(rows.to(prefixes.model.device))
+    mine = [prompts.index(tuple(question.ids[length:])) for question in batch]
+    rows = torch.tensor(mine, device=place)
+    if mine != list(range(len(prompts))):
+        cache.batch_select_indices(rows)
     open_questions, logits, mask, places = batch, logits[rows.to(logits.device)], mask[rows], positions[rows, -1]
     while True:
         open_rows = step(open_questions, logits, words, ends)
         if not open_rows:
             return
         if len(open_rows) < len(open_questions):
-            kept = torch.tensor(open_rows)
-            cache.batch_select_indices(kept.to(prefixes.model.device))
+            kept = torch.tensor(open_rows, device=place)
+            cache.batch_select_indices(kept)
             open_questions, mask, places = [open_questions[row] for row in open_rows], mask[kept], places[kept]
         logits, mask, places = following(open_questions, cache, mask, places, prefixes)
 
@@ -124,17 +124,19 @@ def padded(prompts: list[Ids], length: int) -> tuple[Int[Tensor, "row token"], I
 def step(questions: list[Question], logits: Float[Tensor, "row vocabulary"], words: IncrementalText, ends: frozenset[int]) -> list[int]:
     """Choose the next token of each answer; the rows of those that go on."""
     alternatives = words.alternatives(logits, max(question.request.top_logprobs for question in questions))
-    for question, row, found in zip(questions, logits.cpu().numpy(), alternatives, strict=True):
+    likeliest = logits.argmax(dim=1).tolist()
+    for row, (question, found) in enumerate(zip(questions, alternatives, strict=True)):
         if question.request.top_logprobs:
             question.alternatives.append(dict(list(found.items())[: question.request.top_logprobs]))
-        question.go_on(question.choose(row), ends, words)
+        token = question.choose(logits[row].cpu().numpy()) if question.request.temperature > 0 else likeliest[row]
+        question.go_on(token, ends, words)
     return [row for row, question in enumerate(questions) if not question.finish_reason]
 
 
 def following(questions: list[Question], cache: Any, mask: Tensor, places: Tensor, prefixes: Prefixes) -> tuple[Tensor, Tensor, Tensor]:
     """Logits after the latest token of each answer, with the mask and positions that include it."""
-    mask = torch.cat([mask, torch.ones((len(questions), 1), dtype=torch.long)], dim=1)
+    mask = torch.cat([mask, mask.new_ones((len(questions), 1))], dim=1)
     places = places + 1
-    ids = torch.tensor([[question.said[-1]] for question in questions])
+    ids = torch.tensor([[question.said[-1]] for question in questions], device=mask.device)
     logits, _ = prefixes.forward(ids, cache, [Place(row, 0) for row in range(len(questions))], mask, places[:, None])
     return logits, mask, places

@@ -19,9 +19,14 @@ from neurogloss.llm.local.generation import Question, generate
 from neurogloss.llm.local.prefixes import Prefixes
 from neurogloss.llm.local.text import IncrementalText, head_of
 from neurogloss.llm.request import Answer, Request, failure
-from neurogloss.subject.device import device
+from neurogloss.subject.device import free_bytes, give_back, out_of_memory
 from neurogloss.subject.model import load_model, source_options
 from neurogloss.subject.sources import resolve
+
+PASSES = 3
+"""A batch on a GPU takes so many times its keys and values: what a forward pass has in use comes on top."""
+LEAST = 1_000
+"""Bytes below which batches do not become smaller: one row."""
 
 
 def open_local(model: ModelParams) -> "Local":
@@ -29,7 +34,7 @@ def open_local(model: ModelParams) -> "Local":
     path = resolve(model.name, model.revision, model.sha256)
     torch.set_num_threads(environment.threads())
     weights, tokenizer = load_model(path, model.name, model.dtype, "models")
-    return Local(weights.to(device()).eval().requires_grad_(False), tokenizer, model.context)
+    return Local(weights, tokenizer, model.context)
 
 
 def count_tokens(model: ModelParams) -> Count:
@@ -56,21 +61,38 @@ class Local:
         """One answer for each request, in their order."""
         answers: dict[int, Answer] = {}
         groups: dict[object, list[int]] = {}
-        asked: dict[int, Echo | Question] = {}
         for index, request in enumerate(requests):
-            asked[index] = read_echo(request, self.words) if request.echo else Question(request, self.words.ids(request))
-            needs = len(asked[index].ids) + (0 if request.echo else request.max_tokens)
+            needs = len(self.read(request).ids) + (0 if request.echo else request.max_tokens)
             if needs > self.context:
                 answers[index] = failure(Status.TOO_LONG, f"the prompt needs {needs} tokens with its answer, {self.context} fit")
             else:
                 groups.setdefault((bool(request.echo), head_of(request)), []).append(index)
         for members in groups.values():
-            answers.update(zip(members, self.answer_alike([asked[index] for index in members]), strict=True))
+            answers.update(zip(members, self.answer_within([requests[index] for index in members]), strict=True))
         return [answers[index] for index in range(len(requests))]
 
-    def answer_alike(self, asked: Sequence[Echo | Question]) -> Sequence[Answer]:
-        """Answers to requests that begin alike."""
-        memory = environment.memory_mb() * 1_000_000
+    def read(self, request: Request) -> Echo | Question:
+        """A request with its tokens."""
+        return read_echo(request, self.words) if request.echo else Question(request, self.words.ids(request))
+
+    def answer_within(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Answers to requests that begin alike, in batches that fit the memory; UserError where not even one does."""
+        place = self.prefixes.model.device
+        memory = free_bytes(place) // (1 if place.type == "cpu" else PASSES)
+        while True:
+            try:
+                return self.answer_alike([self.read(request) for request in requests], memory)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            if memory < LEAST:
+                raise UserError(f"{place} has no memory for an answer; end what else uses it, or name a smaller model under models")
+            memory //= 2
+            self.prefixes = Prefixes(self.prefixes.model)
+            give_back([place])
+
+    def answer_alike(self, asked: Sequence[Echo | Question], memory: int) -> Sequence[Answer]:
+        """The same, of so many bytes."""
         echoes = [one for one in asked if isinstance(one, Echo)]
         if echoes:
             return answer_echoes(echoes, self.prefixes, self.words, memory)
