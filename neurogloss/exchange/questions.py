@@ -29,6 +29,7 @@ from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.bodies import body
 from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities, remembered
 from neurogloss.llm.openai.endpoint import endpoint
+from neurogloss.llm.places import kept_at, place_of
 from neurogloss.llm.request import Answer, Came, Capability, Client, Request, failure
 from neurogloss.refining.refine import refine
 from neurogloss.scorers.asked import ask_scorers, first_lenders
@@ -66,6 +67,7 @@ class CollectingClient:
     def __init__(self, found: Round, cache: Cache) -> None:
         self.found = found
         self.cache = cache
+        self.place = place_of(cache, found.params)
 
     def offers(self, capability: Capability) -> bool:
         """What the params name or an earlier run found out; UserError where neither is known, because it decides what is asked."""
@@ -85,7 +87,7 @@ class CollectingClient:
     def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
         """Known answers; a failure for each other question."""
         by_key = {request.key: request for request in requests}
-        known = {key: levels_only(by_key[key], kept.answer) for key, kept in self.cache.each(by_key)}
+        known = {key: levels_only(by_key[key], kept.answer) for key, kept, _ in kept_at(self.cache, by_key, self.place)}
         self.found.answered |= set(known)
         self.found.unanswered |= {key: request for key, request in by_key.items() if key not in known}
         return [known.get(request.key, failure(Status.UNANSWERED, "not asked yet")) for request in requests]

@@ -1,7 +1,8 @@
 """Replies, kept the moment they arrive, so that no question is paid for twice.
 
 One SQLite file in WAL mode at `.cache/llm.sqlite` under the repository (also from DVC's temporary workspaces), outside the
-outs: stages stay pure functions of inputs and replies. The key is the sha256 of the whole request. What is kept:
+outs: stages stay pure functions of inputs and replies. The key is the sha256 of the whole request and, behind it, the place
+that answered (`neurogloss.llm.places`). What is kept:
 
 - whole answers, a refusal and an answer cut off at `max_tokens` included: both were paid for, and the same question at the same
   settings would be paid again for the same outcome. A new `sample`, a larger `max_tokens` or REFRESH=1 asks again;

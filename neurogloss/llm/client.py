@@ -24,6 +24,7 @@ from neurogloss.llm.leases import Leases
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
 from neurogloss.llm.openai.driver import Arrived, Noticed, unnoticed
+from neurogloss.llm.places import given_elsewhere, kept_at, place_of
 from neurogloss.llm.request import Answer, Came, Capability, Client, PaidError, Reply, Request, Usage
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import BATCH_PRICE, Tally, cost_usd, total, used, write_usage
@@ -39,6 +40,10 @@ TOGETHER = 32
 ECHO_ADVICE = (
     "choose simulate.method compact, serve the model with vLLM, or put a local one into simulate.model; "
     "if the endpoint gives them all the same, say so in endpoints.{name}.capabilities"
+)
+SAME_WEIGHTS = (
+    "where the same weights answer, stop this run, then `neurogloss cache export FILE` and `neurogloss cache import FILE` make them count "
+    "everywhere, as models.{name}.revision does from the start"
 )
 
 
@@ -123,6 +128,10 @@ class CachedClient:
         self.shares = not (self.refresh or environment.flag("BATCH"))
         self.tally = Tally()
         self.lock = threading.Lock()
+        self.place = place_of(cache, model)
+        """Where it answers, as part of the keys of what is kept."""
+        self.elsewhere = 0
+        """Answers used that say nothing about where they were given."""
 
     def opened(self) -> Provider:
         """The provider, opened when first needed."""
@@ -170,8 +179,16 @@ class CachedClient:
 
     def recalled(self, requests: dict[str, Request]) -> dict[str, CachedReply]:
         """What the cache knows by key, counted as hits."""
-        kept = () if self.refresh else self.cache.each(requests)
-        found = {key: replace(one, answer=levels_only(requests[key], one.answer)) for key, one in kept}
+        found, elsewhere = {}, 0
+        for key, one, here in () if self.refresh else kept_at(self.cache, requests, self.place):
+            found[key] = replace(one, answer=levels_only(requests[key], one.answer))
+            elsewhere += not here
+        if elsewhere and not self.elsewhere:
+            logger.info(
+                "%s: some answers were imported or given by an earlier version, not where the model is now; they count all the same",
+                self.name,
+            )
+        self.elsewhere += elsewhere
         saved = sum(one.cost_usd for one in found.values())
         self.cache.count_hits(self.name, len(found), saved)
         self.tally.saved_usd += saved
@@ -183,6 +200,9 @@ class CachedClient:
         """Send what no other run is sending, and wait for what one has in flight; `asked` are the keys that went to the provider."""
         if any(request.echo for request in missing.values()) and not self.offers("echo"):
             raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
+        if missing and (given := given_elsewhere(self.cache, missing, self.place)):
+            message = "%s: %s of these questions were answered at another address and are asked again where the model is now; %s"
+            logger.warning(message, self.name, given, SAME_WEIGHTS.format(name=self.name))
         left, waited = dict(missing), False
         while left:
             try:
@@ -215,7 +235,7 @@ class CachedClient:
             answer = levels_only(requests[keys[index]], answer)
             usd = self.paid(used(answer), self.price_share)
             if isinstance(answer, Reply | PaidError):
-                self.cache.keep(keys[index], CachedReply(self.name, answer, usd, seconds), replace=self.refresh)
+                self.cache.keep(f"{keys[index]}{self.place}", CachedReply(self.name, answer, usd, seconds), replace=self.refresh)
             bar.update()
             known[keys[index]] = answer
 

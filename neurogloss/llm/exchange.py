@@ -7,6 +7,7 @@ The header says, too, what the models were found to offer, since that decides ho
 """
 
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from neurogloss.errors import UserError
 from neurogloss.llm.cache import COLUMNS, Cache, CachedReply, from_row, to_row
 from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities
 from neurogloss.llm.request import Capability
+
+logger = logging.getLogger(__name__)
 
 SCHEMA, VERSION = "neurogloss.replies", 2
 NAMES = COLUMNS.split(", ")
@@ -34,15 +37,35 @@ class Imported(NamedTuple):
 
 
 def export_replies(cache: Cache, path: Path) -> int:
-    """Write every reply, in the order of the keys; the number of them."""
-    count = 0
+    """Write the replies in the order of the keys; the number of them. They count wherever the models are asked after an import.
+
+    Where a model answered at several places, those of the last one are written, since no file says where an answer is from.
+    """
+    count, left_out, last = 0, 0, last_places(cache)
     with written(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps({"schema": SCHEMA, "version": VERSION, "offers": offers(cache)}) + "\n")
         for key, kept in cache.rows():
+            own, _, place = key.partition("@")
+            if place != last[kept.model] and (place or f"{own}@{last[kept.model]}" in cache.find([f"{own}@{last[kept.model]}"])):
+                left_out += 1
+                continue
             count += 1
             row = dict(zip(NAMES, to_row(kept), strict=True))
-            file.write(json.dumps({"key": key, **row, "reply": json.loads(row["reply"])}) + "\n")
+            file.write(json.dumps({"key": own, **row, "reply": json.loads(row["reply"])}) + "\n")
+    if left_out:
+        logger.warning("%s replies were left out: their models answered at another place since", left_out)
     return count
+
+
+def last_places(cache: Cache) -> dict[str, str]:
+    """Where each model, by its name under `models`, answered last; empty for anywhere."""
+    rows = cache.run(
+        "SELECT model, CASE instr(key, '@') WHEN 0 THEN '' ELSE substr(key, instr(key, '@') + 1) END FROM replies ORDER BY rowid"
+    )
+    found: dict[str, str] = {}
+    for model, place in rows:
+        found[model] = place or found.get(model, "")
+    return found
 
 
 def is_export(path: Path) -> bool:

@@ -13,6 +13,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.capabilities import remembered
+from neurogloss.llm.places import kept_at, place_of
 from neurogloss.llm.request import Answer, Came, Capability, Client, Message, Reply, Request, failure
 from neurogloss.llm.tokens import TokenCounter, counter
 from neurogloss.llm.usage import BATCH_PRICE, worst_usd
@@ -54,6 +55,7 @@ class PlanningClient:
         self.plan = plan
         self.params = params
         self.cache = cache
+        self.place = place_of(cache, params)
         self.count = count
         self.answers = answers
         """Lines of a placeholder; 0 fails instead."""
@@ -78,8 +80,8 @@ class PlanningClient:
         """Count, and answer as far as the cache goes."""
         keys = [request.key for request in requests]
         by_key = dict(zip(keys, requests, strict=True))
-        kept = () if environment.flag("REFRESH") else self.cache.each(keys)
-        known = {key: levels_only(by_key[key], one.answer) for key, one in kept}
+        kept = () if environment.flag("REFRESH") else kept_at(self.cache, keys, self.place)
+        known = {key: levels_only(by_key[key], one.answer) for key, one, _ in kept}
         for key, request in tqdm(zip(keys, requests, strict=True), "counting", len(keys), unit="request", delay=2, leave=False):
             if key not in self.seen:
                 self.seen.add(key)

@@ -14,6 +14,7 @@ from neurogloss.llm.openai.capabilities import KnownCapabilities, probe
 from neurogloss.llm.openai.driver import Arrived, Driver, Noticed, unnoticed
 from neurogloss.llm.openai.endpoint import Endpoint, endpoint
 from neurogloss.llm.openai.transport import Connection
+from neurogloss.llm.places import note_address
 from neurogloss.llm.request import Answer, Capability, Request, Usage
 from neurogloss.llm.tokens import ESTIMATE, openai_counter
 from neurogloss.llm.usage import used
@@ -32,6 +33,7 @@ class OpenAIProvider:
         if budget.limit_usd is not None and not (model.price.prompt or model.price.completion):
             logger.warning("endpoints.%s.price is 0, so NEUROGLOSS_BUDGET_USD does not hold for it", name)
         counter = openai_counter(model.name) if budget.limit_usd is not None else ESTIMATE
+        note_address(cache, model, place.shown)
         self.known = KnownCapabilities(cache, place.shown, model.name)
         if environment.flag("REFRESH"):
             self.known.offered = self.known.forms()
