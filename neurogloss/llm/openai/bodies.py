@@ -79,10 +79,24 @@ def answer(request: Request, value: dict[str, Any]) -> Answer:
         said = choice["message"] if request.messages else choice
         text = written(said.get("content" if request.messages else "text"))
         reason = str(choice.get("finish_reason") or "stop")
+        if request.messages and reason != "length" and (found := thoughts(said)):
+            return PaidError(Status.UNPARSABLE, "the answer stands in reasoning_content, content is empty", used, found)
         tokens = generated(choice.get("logprobs")) if request.top_logprobs else ()
         return outcome(text, said.get("refusal"), reason, tokens, used, request.stop)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise MalformedError(f"the body has no answer ({type(error).__name__}: {error})") from error
+
+
+def thoughts(message: dict[str, Any]) -> str:
+    """What stands in a message beside its content where that is empty; nothing where there is content.
+
+    >>> thoughts({"content": None, "reasoning_content": "hm, fruit"}), thoughts({"content": "fruit", "reasoning": "hm"})
+    ('hm, fruit', '')
+    """
+    if message.get("content") or message.get("refusal"):
+        return ""
+    found = message.get("reasoning_content") or message.get("reasoning") or ""
+    return sound(found).strip() if isinstance(found, str) else ""
 
 
 def written(content: Any) -> str:

@@ -23,6 +23,7 @@ from neurogloss.llm.openai.driver import Attempt
 from neurogloss.llm.openai.endpoint import Endpoint
 from neurogloss.llm.openai.faults import Fault, fault
 from neurogloss.llm.openai.forms import Forms, reshaped
+from neurogloss.llm.openai.notices import Notices
 from neurogloss.llm.request import Request
 
 CONNECT_S = 10.0
@@ -54,6 +55,7 @@ class Connection:
         self.model = model
         self.place = place
         self.known = known
+        self.notices = Notices(model.name)
         self.timeout_s = environment.answer_timeout_s()
         self.opened: aiohttp.ClientSession | None = None
         self.heard: Callable[[Mapping[str, str]], None] = lambda headers: None
@@ -120,6 +122,7 @@ class Connection:
         except MalformedError as error:
             return Attempt(Fault("retry", str(error)), maybe_paid=True)
         self.known.answered(usual, forms)
+        self.notices.look(request, value)
         return Attempt(None, said)
 
     async def close(self) -> None:
