@@ -101,8 +101,9 @@ class SparseState:
         found = spans_of(units, positions // self.length, bits, self.random_pairs, len(self.held_out))
         kept = np.repeat(found.drawn | strong(found, self.held_out, self.plan.border, self.top), found.lengths)
         self.units, self.positions, self.bits = units[kept], positions[kept], bits[kept]
-        self.sum_keys, self.sums = added_up([(self.sum_keys, self.sums), *self.pending_sums])
+        keys, sums = added_up(self.pending_sums)
         self.pending_sums = []
+        self.sum_keys, self.sums = joined_sums(self.sum_keys, self.sums, keys, sums)
 
     @property
     def random_pairs(self) -> Int64[np.ndarray, " pair"]:
@@ -170,6 +171,22 @@ def added_up(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Int64[np.ndarr
     keys = keys[order]
     begins = np.flatnonzero(np.append(True, np.diff(keys) != 0)[: len(keys)])
     return keys[begins], np.add.reduceat(values[order], begins) if len(begins) else values
+
+
+def joined_sums(
+    keys: Int64[np.ndarray, " pair"],
+    sums: Float64[np.ndarray, " pair"],
+    other: Int64[np.ndarray, " more"],
+    added: Float64[np.ndarray, " more"],
+) -> tuple[Int64[np.ndarray, " pair"], Float64[np.ndarray, " pair"]]:
+    """Sums by ascending key of two such lists; the first is the long one, which is written to and never sorted."""
+    places = np.searchsorted(keys, other)
+    known = np.zeros(len(other), np.bool_)
+    inside = places < len(keys)
+    known[inside] = keys[places[inside]] == other[inside]
+    sums[places[known]] += added[known]
+    places, other, added = places[~known], other[~known], added[~known]
+    return np.insert(keys, places, other), np.insert(sums, places, added)
 
 
 def empty_sparse_state(plan: LayerPlan, top: int, entries: int, held_out: Bool[np.ndarray, " excerpt"], length: int) -> SparseState:

@@ -73,26 +73,41 @@ def sparse_token_means(
 ) -> SparseRows:
     """Mean value per token, each unit's excerpts in the slots `left_out` left out; NaN where nothing is left, nothing where it is zero."""
     entries = len(table.tokens)
-    keys, sums = state.sum_keys, state.sums
-    counts = table.counts[keys % entries].astype(np.float64)
-    if len(left_out):
-        of = table.entries(corpus.tokens)
-        times: list[tuple[np.ndarray, np.ndarray]] = []
-        values: list[tuple[np.ndarray, np.ndarray]] = [(keys, sums)]
-        for start in range(0, len(excerpts), NEURONS_AT_ONCE):
-            part = slice(start, start + NEURONS_AT_ONCE)
-            hidden = of[excerpts[part][:, left_out]].reshape(len(excerpts[part]), -1)
-            rows = np.arange(start, start + len(hidden), dtype=np.int64)[:, None]
-            there = hidden >= 0
-            hidden_keys = (rows * entries + hidden)[there]
-            times.append(added_up([(hidden_keys, np.ones(len(hidden_keys)))]))
-            values.append((hidden_keys, -activations[part, left_out].reshape(hidden.shape)[there].astype(np.float64)))
-        hidden_keys, hidden_times = added_up(times)
-        keys, sums = added_up(values)  # Every key that is hidden is in it.
+    of = table.entries(corpus.tokens) if len(left_out) else np.empty((0, 0), np.int64)
+    parts = []
+    for start in range(0, len(excerpts), NEURONS_AT_ONCE):
+        part = slice(start, min(start + NEURONS_AT_ONCE, len(excerpts)))
+        low, high = np.searchsorted(state.sum_keys, [start * entries, part.stop * entries])
+        keys, sums = state.sum_keys[low:high] - start * entries, state.sums[low:high]
         counts = table.counts[keys % entries].astype(np.float64)
-        counts[np.searchsorted(keys, hidden_keys)] -= hidden_times
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0).clip(-FLOAT16_MAX, FLOAT16_MAX)
-    return rows_from((len(excerpts), entries), keys // entries, keys % entries, means.astype(np.float16))
+        if len(left_out):
+            hidden = of[excerpts[part][:, left_out]].reshape(part.stop - start, -1)
+            there = hidden >= 0
+            hidden_keys = (np.arange(len(hidden), dtype=np.int64)[:, None] * entries + hidden)[there]
+            values = activations[part, left_out].reshape(hidden.shape)[there].astype(np.float64)
+            hidden_keys, hidden_times, hidden_sums = tallied(hidden_keys, values)
+            keys, sums = added_up([(keys, sums), (hidden_keys, -hidden_sums)])  # Every key that is hidden is in it.
+            counts = table.counts[keys % entries].astype(np.float64)
+            counts[np.searchsorted(keys, hidden_keys)] -= hidden_times
+        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0).clip(-FLOAT16_MAX, FLOAT16_MAX)
+        parts.append(rows_from((part.stop - start, entries), keys // entries, keys % entries, means.astype(np.float16)))
+    return stacked(parts, (len(excerpts), entries))
+
+
+def tallied(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct keys, ascending, how often each occurs, and the sum of its values."""
+    order = np.argsort(keys)
+    keys = keys[order]
+    begins = np.flatnonzero(np.append(True, np.diff(keys) != 0)[: len(keys)])
+    return keys[begins], np.diff(np.append(begins, len(keys))), np.add.reduceat(values[order], begins) if len(begins) else values
+
+
+def stacked(parts: list[SparseRows], shape: tuple[int, ...]) -> SparseRows:
+    """Blocks of rows as one."""
+    before = np.cumsum([0, *(len(part.numbers) for part in parts)])
+    starts = [part.starts[:-1] + entries for part, entries in zip(parts, before, strict=False)]
+    places, numbers = (np.concatenate([getattr(part, name) for part in parts]) for name in ("places", "numbers"))
+    return SparseRows(shape, np.append(np.concatenate(starts), before[-1]).astype(np.int64), places, numbers)
 
 
 def tabled(plan: LayerPlan, state: SparseState, slots: Slots, activations: SparseRows) -> pa.Table:
