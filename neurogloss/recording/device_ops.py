@@ -82,7 +82,7 @@ class TorchOperations:
             flags[0] += (numbers.abs() > FLOAT16_MAX).sum()
         numbered = torch.arange(first, first + excerpts, device=values.device)
         finite = torch.isfinite(powers[:, 3]).all(dim=1)
-        flags[1] = torch.minimum(flags[1], torch.where(finite, LOWEST_ID, numbered).amin())
+        flags[1] = torch.minimum(flags[1], numbered.masked_fill(finite, LOWEST_ID).amin())
         return Sweep(strengths, powers)
 
     def keep(
@@ -97,7 +97,7 @@ class TorchOperations:
         """Let the excerpts `rows` of the batch, which is numbered from `first`, compete for places: keys and activations are replaced."""
         places = keys.shape[1]
         mine = strengths.index_select(0, rows).long()
-        offered = torch.where(mine < 0, BARRED, (mine << 32) | (LOWEST_ID - first - rows)[:, None])
+        offered = ((mine << 32) | (LOWEST_ID - first - rows)[:, None]).masked_fill(mine < 0, BARRED)
         best = torch.cat([keys, offered.T], dim=1).topk(places, dim=1, sorted=False)
         source = best.indices.T  # Below `places` the place where the key was, else where in `rows` its excerpt is.
         excerpt = rows[(source - places).clamp(min=0)]
@@ -124,7 +124,7 @@ def cut(values: Float[Tensor, "..."]) -> Float16[Tensor, "..."]:
 def ordered(values: Float16[Tensor, "..."]) -> Int32[Tensor, "..."]:
     """0 to 65535 in the order of the numbers; -0 is 0."""
     bits = values.view(torch.int16).int()
-    bits = torch.where(bits == -0x8000, 0, bits)
+    bits = bits.masked_fill(bits == -0x8000, 0)
     return torch.where(bits < 0, ~bits, bits + 0x8000)
 
 

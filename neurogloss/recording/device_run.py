@@ -25,6 +25,9 @@ from neurogloss.recording.moments import Moments
 from neurogloss.subject.device import device, give_back
 from neurogloss.subject.model import Subject
 
+WRITERS = 8
+"""Layers whose statistics are taken at the same time, at most: so many lie in the processor's memory."""
+
 
 def on_device() -> bool:
     """Whether to record on the device: wherever it is not the processor, and there, too, where NEUROGLOSS_RECORDER asks for it."""
@@ -76,7 +79,7 @@ def deal(subject: Subject, places: Sequence[torch.device], length: int) -> Room:
 
 def write_behind(layers: Iterator[Kept], slots: Slots, assembly: Assembly) -> None:
     """Take statistics of layers and write them, in their order, on threads of their own while the next ones are recorded."""
-    count = threads()
+    count = min(WRITERS, threads())
     waiting = deque[Future[None]]()
 
     def write(layer: int, finishing: "Future[Any]") -> None:

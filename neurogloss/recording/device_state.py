@@ -67,7 +67,7 @@ def empty_device_state(units: int, top: int, random: int, tokens: int, entries: 
 
 def bytes_per_unit(top: int, random: int, tokens: int, entries: int) -> int:
     """What a unit takes of the device."""
-    return (top + random) * (2 * tokens + 16) + 8 * entries + 64
+    return (top + random) * (2 * tokens + 32) + 8 * entries + 64
 
 
 def upload(array: np.ndarray, place: torch.device) -> Tensor:

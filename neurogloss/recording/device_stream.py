@@ -130,7 +130,8 @@ def place_of(subject: Subject, layer: int | None = None) -> torch.device:
     model = getattr(subject, "model", None)
     if model is None:
         return torch.device(device())
-    return torch.device(model.device if layer is None else next(model.get_submodule(subject.sites[layer]).parameters()).device)
+    weight = None if layer is None else next(model.get_submodule(subject.sites[layer]).parameters(), None)
+    return torch.device(model.device if weight is None else weight.device)
 
 
 def check(job: DeviceJob, states: Sequence[DeviceState]) -> None:
