@@ -21,7 +21,7 @@ from neurogloss.config.environment import engine, threads
 from neurogloss.config.explain import ConceptsParams
 from neurogloss.errors import UserError
 from neurogloss.explainers import concepts
-from neurogloss.parallel import connect, finished, map_shards, ordered_parallel_map, workers
+from neurogloss.parallel import connect, finished, map_shards, on_worker, ordered_parallel_map, ray_workers, workers
 from neurogloss.recording import stream as stream_module
 from neurogloss.recording.checkpoint import Scratch
 from neurogloss.recording.run import record_excerpts
@@ -300,3 +300,22 @@ def test_a_worker_that_always_runs_out_of_memory_is_not_tried_for_ever(monkeypat
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     connect()
     assert seen == {"retries": "3"}
+
+
+@pytest.mark.parametrize(
+    ("named", "given", "seen", "workers"),
+    [("", [2], "cuda", 2), ("cuda:1", [2], "cuda", 2), ("auto", [2], "cuda", 2), ("cpu", [2], "cpu", 8), ("", [], "", 2)],
+)
+def test_a_worker_takes_the_gpu_that_ray_gives_it_unless_the_processor_is_named(
+    named: str, given: list[int], seen: str, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = SimpleNamespace(get_assigned_resources=lambda: {"CPU": 1})
+    fake = SimpleNamespace(
+        get_runtime_context=lambda: context, get_gpu_ids=lambda: given, cluster_resources=lambda: {"CPU": 8.0, "GPU": 2.0}
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    for name, value in (("NEUROGLOSS_DEVICE", named), ("NEUROGLOSS_THREADS", ""), ("ENGINE", "")):
+        monkeypatch.setenv(name, value)
+    assert on_worker(lambda shared, shard: os.environ["NEUROGLOSS_DEVICE"], None, 0) == seen
+    monkeypatch.setenv("NEUROGLOSS_DEVICE", named)
+    assert ray_workers(fake) == workers
