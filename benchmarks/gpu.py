@@ -129,7 +129,7 @@ def random_subject(kind: str, settings: dict[str, Any], dtype: torch.dtype) -> S
     torch.manual_seed(0)
     with torch.device(device()):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **settings), dtype=dtype)
-    model = model.eval().requires_grad_(False)
+    model = model.to(device()).eval().requires_grad_(False)
     loader = partial(random_subject, kind, settings, dtype)
     return Subject(model, types.SimpleNamespace(), [b"x"] * int(settings["vocab_size"]), None, find_neurons(model), loader)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float16, Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Float64, Int64
 from torch import Tensor
 
 from neurogloss.recording.device_ops import LOWEST_ID, Listed, Operations, cut
@@ -122,11 +122,13 @@ class DeviceRecorder:
         self.plan, self.state, self.started, self.operations = plan, state, started, operations
         place = state.keys.device
         self.columns = None if len(plan.neurons) == plan.width else upload(plan.neurons.astype(np.int64), place)
-        order = np.argsort(plan.random.ravel(), kind="stable")
-        self.drawn: Int32[np.ndarray, " pair"] = plan.random.ravel()[order]
+        drawn = upload(plan.random.ravel().astype(np.int64), place)
+        order = drawn.argsort(stable=True)
+        self.drawn = drawn[order]
         """The random excerpts of all units, ascending."""
-        units, slots = np.divmod(order, plan.random.shape[1])
-        self.drawn_there, self.units, self.slots = (upload(part.astype(np.int64), place) for part in (self.drawn, units, slots))
+        self.units, self.slots = order // max(1, plan.random.shape[1]), order % max(1, plan.random.shape[1])
+        self.before: Int64[np.ndarray, " excerpt"] = np.append(0, np.cumsum(np.bincount(plan.random.ravel())))
+        """How many of them are before each excerpt."""
 
     def see(self, batch: DeviceBatch, seen: Float[Tensor, "excerpt token unit"]) -> None:
         """Take in the activations of a batch."""
@@ -139,9 +141,9 @@ class DeviceRecorder:
             state.shift.copy_(beginning[0] + (beginning - beginning[0]).mean(dim=0))
         strengths, powers = self.operations.sweep(values, state.shift, batch.first, state.flags)
         state.powers += powers.sum(dim=0, dtype=torch.float64)
-        low, high = np.searchsorted(self.drawn, [batch.first, batch.first + len(batch.tokens)])
+        low, high = (int(self.before[min(number, len(self.before) - 1)]) for number in (batch.first, batch.first + len(batch.tokens)))
         if low < high:
-            excerpts, units = self.drawn_there[low:high] - batch.first, self.units[low:high]
+            excerpts, units = self.drawn[low:high] - batch.first, self.units[low:high]
             state.random[units, self.slots[low:high]] = cut(values[excerpts, :, units])
             strengths[excerpts, units] = -1
         border = self.plan.border
