@@ -10,16 +10,22 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: run compare ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow test-gpu check fix flow bench install install-test browser clean
+.PHONY: run compare compare-asked ui gate pipeline-pull pipeline-run pipeline-report pipeline-push test test-slow test-gpu check fix flow bench install install-test browser clean
 
 run: install
 	dvc repro
 	neurogloss table
 
-# Variants of the embedded default that need no key: NAME:PARAM=VALUE[,PARAM=VALUE...]
-VARIANTS ?= one-phrase:explain.concepts.phrases=1 five-phrases:explain.concepts.phrases=5 token-list:explain.method=token_list
+# Wordings of the prompt that need no key, and another method: NAME:PARAM=VALUE[,PARAM=VALUE...]. A wording takes some minutes the first time.
+VARIANTS ?= examples:vocabulary.prompt=examples such-as:vocabulary.prompt=such_as one-of:vocabulary.prompt=one_of token-list:explain.method=token_list
 compare: install
 	.ci/sweep $(VARIANTS)
+
+# Three prompts for a language model, with its key or with answers imported: make compare-asked MODEL=openai (a name under models).
+MODEL ?= openai
+ASKED ?= pairs highlight numbered
+compare-asked: install
+	REFERENCE=$(firstword $(ASKED)) .ci/sweep $(foreach method,$(ASKED),$(method):explain.method=$(method),explain.model=$(MODEL))
 
 # MLflow on the runs that can be compared with this result, the best first.
 PORT ?= 5000

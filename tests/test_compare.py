@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from neurogloss.artifacts.recordings import Split
@@ -24,7 +25,7 @@ from neurogloss.errors import UserError
 from neurogloss.scorers.run import score
 from neurogloss.scorers.summary import summary
 from neurogloss.tracking.comparisons import log_comparison
-from neurogloss.tracking.reference import find_references
+from neurogloss.tracking.reference import find_references, readable
 from neurogloss.tracking.run import track
 from neurogloss.tracking.store import Store, locate_store, opened, runs_of
 from neurogloss.tracking.variants import Variant, find_run, load_variant
@@ -305,6 +306,14 @@ def test_the_differences_follow_the_reference_and_not_the_order_of_the_runs(
     assert differences(here) == before
     with pytest.raises(UserError, match=r"track.reference is 'nowhere', expected a commit, branch, tag or experiment"):
         track(lock, Paths(), here, TrackParams(reference="nowhere"))
+
+
+def test_scores_of_another_version_of_the_table_stop_nothing(toy: Toy, tmp_path: Path) -> None:
+    table = pa.table({"layer": [0]}).replace_schema_metadata({"schema": "neurogloss.scores", "version": "1"})
+    pq.write_table(table, tmp_path / "scores.parquet")
+    assert readable(tmp_path / "scores.parquet") is None and readable(tmp_path / "absent.parquet") is None
+    result = toy.folder / "data" / "scores.parquet"
+    assert readable(result) is not None
 
 
 def test_the_reference_of_other_recordings_is_the_working_tree_where_only_they_were_changed(toy: Toy, tmp_path: Path) -> None:

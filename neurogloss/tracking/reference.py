@@ -88,9 +88,11 @@ def stale(runs: list[RunState], reference: Reference) -> list[RunState]:
 def follow(client: "MlflowClient", store: Store, reference: Reference, runs: list[RunState], all_runs: list[RunState]) -> int:
     """Give these runs their difference from the reference; how many got one. Those whose scores are gone keep what they have."""
     own = next((run for run in all_runs if run.key == reference.lock.key and run.complete), None)
-    scores = (run_scores(own) if own else None) or committed_scores(store, reference)
+    scores = run_scores(own) if own else None
+    scores = committed_scores(store, reference) if scores is None else scores
     if scores is None:
-        logger.warning("no paired differences: the scores of %s are neither in a run nor in DVC's cache; `dvc fetch` them", reference.name)
+        logger.warning("no paired differences: the scores of %s are of another version, or neither in a run nor in DVC's cache; "
+                       "run `dvc repro` there, or `dvc fetch`", reference.name)  # fmt: skip
         return 0
     done = 0
     for run in runs:
@@ -113,16 +115,22 @@ def run_scores(run: RunState) -> pa.Table | None:
             folder = Path(download_artifacts(f"{run.artifacts}/result")).parent
         except (MlflowException, OSError):
             return None
-    path = folder / "result" / Path(Paths().scores).name
-    return read_scores(path) if path.exists() else None
+    return readable(folder / "result" / Path(Paths().scores).name)
 
 
 def committed_scores(store: Store, reference: Reference) -> pa.Table | None:
     """The reference's scores out of DVC's cache."""
     with tempfile.TemporaryDirectory() as name:
         History(store.root).lay_out(reference.lock, reference.commit or None, Path(name), (Paths().scores,))
-        path = Path(name) / Paths().scores
+        return readable(Path(name) / Paths().scores)
+
+
+def readable(path: Path) -> pa.Table | None:
+    """The scores; None where they are missing, or of another version of the table."""
+    try:
         return read_scores(path) if path.exists() else None
+    except UserError:
+        return None
 
 
 def log_difference(client: "MlflowClient", run: RunState, reference: Reference, scores: pa.Table, other: pa.Table) -> None:

@@ -52,6 +52,14 @@ def serve(store: Store, port: int, params: TrackParams, say: Callable[[str], Non
         server.wait()
 
 
+def announce(store: Store, port: int, params: TrackParams, say: Callable[[str], None]) -> None:
+    """Say where the runs are, or will be once they are served."""
+    base = store.shown.rstrip("/") if store.database is None else f"http://127.0.0.1:{port}"
+    show(f"{base}/{landing(store, params)}", say, browse=False)
+    if store.database:
+        say("`make ui` serves and opens it")
+
+
 def command(store: Store, port: int) -> list[str]:
     """MLflow's server on this machine: one worker and no runner of jobs, or it takes a gigabyte."""
     place = [

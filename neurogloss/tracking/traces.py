@@ -47,13 +47,12 @@ def log_traces(
     client: "MlflowClient", experiment: str, run_id: str, result: Result, versions: Sequence["PromptVersion"], limit: int, start_ms: int
 ) -> int:
     """Write the traces of at most `limit` units, evenly spaced, and link them to the run and its prompts; how many there are."""
-    try:
-        params = load_params(result.path("params.yaml"))
-    except UserError:  # Of a result of another version.
-        return 0
     if limit == 0 or any(not result.path(path).exists() for path in result.paths.data):
         return 0
-    units = Units(result, params)
+    try:
+        units = Units(result, load_params(result.path("params.yaml")))
+    except UserError:  # A result of before: params or tables of another version.
+        return 0
     # MLflow shows the latest first: that is the worst explained.
     rows = sorted(evenly(len(units.recordings), limit), key=units.rank)
     traces = [trace(units, row, experiment, run_id, start_ms + place, versions) for place, row in enumerate(rows)]
@@ -99,12 +98,14 @@ class Units:
             self.cache.close()
 
 
-def excerpt_of(units: Units, row: int, slot: int) -> dict[str, Any]:
-    """A recorded excerpt: its text with the level behind each token above 0."""
+def excerpt_of(units: Units, row: int, slot: int) -> tuple[list[str], dict[str, Any]]:
+    """The tokens of a recorded excerpt; its text on one line, and the levels above 0."""
     recordings = units.recordings
     real = levels(np.asarray(recordings.activations[row, [slot]]), float(recordings.peaks[row]))[0]
-    tokens = [recordings.text(int(token)) for token in recordings.tokens(row, np.array([slot]))[0]]
-    return {"text": "".join(tokens), "recorded": above_zero(tokens, real)}
+    ids = [int(token) for token in recordings.tokens(row, np.array([slot]))[0]]
+    tokens = [recordings.text(token) for token in ids]
+    text = b"".join(recordings.vocabulary[token] for token in ids).decode("utf-8", "replace")
+    return tokens, {"text": text.replace("\n", "⏎"), "recorded": above_zero(tokens, real)}
 
 
 def above_zero(tokens: list[str], values: np.ndarray) -> str:
@@ -113,7 +114,7 @@ def above_zero(tokens: list[str], values: np.ndarray) -> str:
     >>> above_zero(["a", " red", " hen"], np.array([0, 10, 2.4]))
     'red 10, hen 2'
     """
-    return ", ".join(f"{token.strip()} {value:.0f}" for token, value in zip(tokens, values, strict=True) if value >= 0.5) or "-"
+    return ", ".join(f"{token.strip() or '⏎'} {value:.0f}" for token, value in zip(tokens, values, strict=True) if value >= 0.5) or "-"
 
 
 def shown_excerpts(units: Units, row: int) -> list[dict[str, Any]]:
@@ -121,7 +122,7 @@ def shown_excerpts(units: Units, row: int) -> list[dict[str, Any]]:
     if units.recordings.silent[row]:
         return []
     slots = units.recordings.slots.where(Split.EXPLAIN, kind=Kind.TOP)[:SHOWN_EXCERPTS]
-    return [excerpt_of(units, row, int(slot)) for slot in slots]
+    return [excerpt_of(units, row, int(slot))[1] for slot in slots]
 
 
 def scored_excerpts(units: Units, row: int) -> list[dict[str, Any]]:
@@ -135,10 +136,10 @@ def scored_excerpts(units: Units, row: int) -> list[dict[str, Any]]:
             place = places.get(slot)
             if place is None:
                 continue
-            shown = {"kind": str(kind), **excerpt_of(units, row, slot), "simulated": "-"}
-            if units.simulations.status[row, place] == OK:
-                tokens = [units.recordings.text(int(token)) for token in units.recordings.tokens(row, np.array([slot]))[0]]
-                shown["simulated"] = above_zero(tokens, np.asarray(units.simulations.levels[row, place], np.float64))
+            tokens, shown = excerpt_of(units, row, slot)
+            simulated = np.asarray(units.simulations.levels[row, place], np.float64)
+            said = above_zero(tokens, simulated) if units.simulations.status[row, place] == OK else "failed"
+            shown = {"kind": str(kind), **shown, "simulated": said}
             found.append(shown)
     return found
 
