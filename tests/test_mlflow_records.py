@@ -128,7 +128,7 @@ def test_what_was_asked_stands_below_its_stage_with_answer_tokens_and_cost() -> 
     root = spans.open("L0.N1", "CHAIN", None, {})
     stage(spans, root, "explain", {}, {"explanation": "boats"}, [said, refused, *[said] * 20, other])
     _, explain, first, second, *rest = spans.found
-    assert len(rest) == 10 and explain["attributes"]["questions_not_shown"] == "10" and first["parent_span_id"] == explain["span_id"]
+    assert len(rest) == 4 and explain["attributes"]["questions_not_shown"] == "16" and first["parent_span_id"] == explain["span_id"]
     assert json.loads(first["attributes"]["mlflow.spanInputs"])["messages"] == [{"role": "user", "content": "q"}]
     answers = [json.loads(span["attributes"]["mlflow.spanOutputs"])["choices"][0] for span in (first, second)]
     assert [(answer["message"]["content"], answer["finish_reason"]) for answer in answers] == [("boats", "stop"), ("I cannot", "refused")]

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,15 @@ def test_the_metrics_have_what_the_documents_promise(done: Repository) -> None:
     assert list(headline) == ["score", "score_low", "score_high", "random_only", "baseline", "control", "scored"]
     assert headline["score"] == found["top_and_random"]["mean"] and headline["scored"] == found["scored"]
     assert "random_only" in done.dvc("metrics", "show") and "median" not in done.dvc("metrics", "show")
+
+
+def test_a_trace_holds_what_the_language_model_was_asked_and_said(done: Repository) -> None:
+    with closing(sqlite3.connect(done.folder / ".mlflow" / "mlflow.db")) as store:
+        rows = store.execute("SELECT trace_id, content FROM spans WHERE name = 'ask script'").fetchall()
+    attributes = [json.loads(content)["attributes"] for _, content in rows]
+    assert len({trace for trace, _ in rows}) == 6 and len(rows) == 6
+    assert {json.loads(a["mlflow.spanOutputs"])["choices"][0]["message"]["content"] for a in attributes} == {"animals and the weather"}
+    assert all("cat" in a["mlflow.spanInputs"] or "the" in a["mlflow.spanInputs"] for a in attributes)
 
 
 def test_the_same_sentence_for_all_has_a_control_as_high_as_its_score(done: Repository) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurogloss.comparison.comparison import Comparison
-from neurogloss.tracking.figures import canvas, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#444444", "#1b6ca8", "#d9822b", "#3a8f5c", "#a8327d", "#7a5fb5", "#b0a020")
 LINE_LIMIT = len(COLOURS)
@@ -23,6 +23,25 @@ def write_comparison_figure(comparison: Comparison, path: Path) -> None:
     draw_differences(axes[1], comparison)
     draw_layers(axes[2], comparison)
     save(figure, path)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write PNG without the version and date that matplotlib adds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def canvas(width: float, height: float, rows: int, ratios: tuple[float, ...]) -> tuple["Figure", list["Axes"]]:
+    """A figure that needs no display and leaves no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(rows, 1, height_ratios=ratios)))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def draw_shares(axis: "Axes", comparison: Comparison) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CANDIDATES = "data/candidates.parquet"
 NUMBERS = {"score": "top_and_random", "random_only": "random_only", "baseline": "token_table", "control": "control"}
 """Name in the answer of a trace -> column of the scores."""
-SHOWN_QUESTIONS = 12
+SHOWN_QUESTIONS = 6
 """Of a stage of a unit; of the others the tokens and the cost are counted."""
 SHOWN_EXCERPTS = 5
 """Strongest excerpts of the explain split that a trace begins with."""
@@ -195,7 +195,7 @@ def trace(
     spans, asked = Spans(trace_id, start_ms), units.questions(row)
     seen = shown_excerpts(units, row)
     root = spans.open(name, "CHAIN", None, {"unit": name, "excerpts": seen})
-    stage(spans, root, "explain", {"excerpts": seen}, {"explanation": text, "status": str(units.explanations.statuses[row])}, asked)
+    stage(spans, root, "explain", {"unit": name}, {"explanation": text, "status": str(units.explanations.statuses[row])}, asked)
     candidates = [one.text for one in units.candidates[row]] if units.candidates else []
     if len(candidates) > 1:
         stage(spans, root, "refine", {"candidates": candidates}, {"explanation": text}, asked)

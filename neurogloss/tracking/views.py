@@ -56,7 +56,7 @@ def state(recordings: str) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
         "columnOrder": order,
-        "columnWidths": {NAME: 230, "tags.`verdict`": 240} | dict.fromkeys(columns[1:], 105),
+        "columnWidths": {NAME: 230, "tags.`verdict`": 240} | {column: 140 if "_" in column else 90 for column in columns[1:]},
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": [bar(name) for name in BARS] + [line(name) for name in CURVES],
         "compareRunSections": sections,

@@ -137,16 +137,12 @@ def log_usage(client: "MlflowClient", experiment: str, run_id: str, result: Resu
 
 
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
-    """The table, the report, the figures, the prompts, and the small files of the result itself, so that `compare` can read a run."""
-    from neurogloss.tracking.figures import write_figures
-
+    """The table, the report, the prompts, and the small files of the result itself, so that `compare` can read a run."""
     with suppress(UserError):  # Tables of another version, in results of before, are in the run's files only.
         if table := neuron_table(result):
             client.log_table(run_id, table, "scores.json")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with suppress(UserError):
-            write_figures(result, folder / "figures")
         write_viewer(result, folder / "report.html")
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
