@@ -39,7 +39,7 @@ def test_the_file_is_as_dvc_writes_it(copy: Path) -> None:
         ("record.neurons=all", "  neurons: 8", "  neurons: all"),
         ("score.controls=4", "  controls: auto", "  controls: 4"),
         ("models.server.name=llama", "    name: what-the-server-calls-it", "    name: llama"),
-        ("endpoints.openai.price.completion=2.0", "{prompt: 0.4, cached_prompt: 0.1, completion: 1.6}", "completion: 2.0}"),
+        ("models.openai.context=64000", "    context: 128000", "    context: 64000"),
         ("prompts.explain.highlight.mark_from=5", "      mark_from: 3", "      mark_from: 5"),
         ("prompts.simulate.all_at_once.unknown=x", "      unknown: unknown", "      unknown: x"),
     ],

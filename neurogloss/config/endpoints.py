@@ -27,4 +27,5 @@ class EndpointParams(Section):
 
     capabilities: list[Literal["echo", "top_logprobs", "json_schema"]] | None = None
     """What the endpoint can do; absent, it is asked once."""
-    price: Price = Price()
+    price: Price | Literal["auto"] = Price()
+    """auto: what the installed LiteLLM's table says."""

