@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from neurogloss.artifacts.files import read_table, write_table
+from neurogloss.artifacts.files import read_table, understood, write_table
 from neurogloss.artifacts.status import Status
 
 SCHEMA = "neurogloss.candidates"
@@ -70,5 +70,6 @@ def write_candidates(path: Path, found: Candidates) -> None:
 def read_candidates(path: Path) -> Candidates:
     """Read the table."""
     table = read_table(path, SCHEMA, VERSION)
-    rows = [tuple(Candidate(one["text"], Status(one["status"])) for one in row) for row in table["candidates"].to_pylist()]
-    return Candidates(table["layer"].to_numpy(), table["neuron"].to_numpy(), rows)
+    with understood(path):
+        rows = [tuple(Candidate(one["text"], Status(one["status"])) for one in row) for row in table["candidates"].to_pylist()]
+        return Candidates(table["layer"].to_numpy(), table["neuron"].to_numpy(), rows)

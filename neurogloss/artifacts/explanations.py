@@ -8,7 +8,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from neurogloss.artifacts.candidates import Candidate
-from neurogloss.artifacts.files import read_table, write_table
+from neurogloss.artifacts.files import read_table, understood, write_table
 from neurogloss.artifacts.status import Status
 
 SCHEMA = "neurogloss.explanations"
@@ -91,14 +91,15 @@ def write_explanations(path: Path, found: Explanations) -> None:
 def read_explanations(path: Path) -> Explanations:
     """Read the table."""
     table = read_table(path, SCHEMA, VERSION)
-    return explanations(
-        [
-            Explanation(
-                row["layer"],
-                row["neuron"],
-                Candidate(row["text"], Status(row["status"]), row["select_score"]),
-                tuple(Candidate(c["text"], Status(c["status"]), c["select_score"]) for c in row["candidates"]),
-            )
-            for row in table.to_pylist()
-        ]
-    )
+    with understood(path):
+        return explanations(
+            [
+                Explanation(
+                    row["layer"],
+                    row["neuron"],
+                    Candidate(row["text"], Status(row["status"]), row["select_score"]),
+                    tuple(Candidate(c["text"], Status(c["status"]), c["select_score"]) for c in row["candidates"]),
+                )
+                for row in table.to_pylist()
+            ]
+        )

@@ -77,9 +77,21 @@ def read_json(path: Path, name: str, version: int) -> dict[str, Any]:
     """Read a JSON header and check the schema's name and version."""
     if not path.exists():
         raise UserError(f"{path} is missing; run `dvc repro`, or `dvc pull` where a remote holds it")
-    value = json.loads(path.read_text(encoding="utf-8"))
-    check_schema(path, str(value.get("schema")), str(value.get("version")), name, version)
+    with understood(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        found, found_version = str(value.get("schema")), str(value.get("version"))
+    check_schema(path, found, found_version, name, version)
     return dict(value)
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """UserError that names the file where what it holds is not what this version of its schema has."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {reason}); remove it and run `dvc repro`") from error
 
 
 def check_schema(path: Path, found: str, found_version: str, name: str, version: int) -> None:
@@ -96,7 +108,7 @@ def open_array(path: Path) -> np.ndarray:
         raise UserError(f"{path} is missing; run `dvc repro`, or `dvc pull` where a remote holds it")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]  # numpy's stub says Any
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path} is cut short or not an array ({error}); remove it and run `dvc repro`") from error
 
 

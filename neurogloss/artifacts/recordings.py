@@ -34,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float16, Int, Int32
 
-from neurogloss.artifacts.files import open_array, read_json, read_table, write_array, write_json, write_table, written
+from neurogloss.artifacts.files import open_array, read_json, read_table, understood, write_array, write_json, write_table, written
 from neurogloss.artifacts.sparse import SparseRows, open_rows, write_rows
 from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.errors import UserError
@@ -259,13 +259,21 @@ def write_frame(folder: Path, recordings: Recordings) -> None:
 
 
 def read_recordings(path: Path) -> Recordings:
-    """Open the folder; arrays stay on disk."""
+    """Open the folder; arrays stay on disk. UserError where a part is missing, damaged or of another run."""
+    with understood(path):
+        found = parts(path)
+    check_parts(path, found)
+    return found
+
+
+def parts(path: Path) -> Recordings:
+    """What the files of the folder hold."""
     header = read_json(path / "recordings.json", SCHEMA, VERSION)
     neurons = read_table(path / "neurons.parquet", SCHEMA + ".neurons", VERSION)
     corpus = read_table(path / "corpus.parquet", SCHEMA + ".corpus", VERSION)
     tokens, table_tokens = corpus["tokens"].combine_chunks(), open_array(path / "table_tokens.npy")
     length = len(tokens[0]) if len(tokens) else 0
-    found = Recordings(
+    return Recordings(
         layers=neurons["layer"].to_numpy(),
         indices=neurons["neuron"].to_numpy(),
         statistics=neurons,
@@ -286,8 +294,6 @@ def read_recordings(path: Path) -> Recordings:
         else None,
         keys=Keys(open_array(path / "key_places.npy"), open_array(path / "key_norms.npy")) if (path / "key_places.npy").exists() else None,
     )
-    check_parts(path, found)
-    return found
 
 
 def check_parts(path: Path, found: Recordings) -> None:

@@ -16,11 +16,12 @@ A *place* is a position in `slots`: the slots of the recordings that were simula
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Int, Int32, UInt8
 
-from neurogloss.artifacts.files import open_array, read_json, write_json, written
+from neurogloss.artifacts.files import open_array, read_json, understood, write_json, written
 from neurogloss.artifacts.status import CODES, Status
 
 SCHEMA = "neurogloss.simulations"
@@ -109,8 +110,13 @@ def write_simulations(path: Path, simulations: Simulations) -> None:
 
 
 def read_simulations(path: Path) -> Simulations:
-    """Open the folder; arrays stay on disk."""
-    header = read_json(path / "simulations.json", SCHEMA, VERSION)
+    """Open the folder; arrays stay on disk. UserError where a part is missing or damaged."""
+    with understood(path):
+        return parts(path, read_json(path / "simulations.json", SCHEMA, VERSION))
+
+
+def parts(path: Path, header: dict[str, Any]) -> Simulations:
+    """What the files of the folder hold."""
     borrowed = path / "borrowed"
     return Simulations(
         method=header["method"],

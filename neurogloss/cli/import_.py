@@ -45,7 +45,10 @@ def import_(
         with fresh_folder(out, "recordings.json") as folder:
             recordings = adopt(folder, source.resolve().name, layout, table_tokens, progress, kind)
         if explanations is not None:
-            write_explanations(explanations, published(recordings, found))
+            rows = published(recordings, found)
+            if not any(row.candidates for row in rows.rows):
+                raise UserError(f"{found.explanations} holds no explanation of the {len(rows):,} {kind}; expected LAYER/NEURON.jsonl")
+            write_explanations(explanations, rows)
     rest = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in layout.left_out.items() if count)
     typer.echo(
         f"{len(recordings):,} {kind} with {len(layout.slots)} excerpts of {layout.tokens} tokens in {out}"

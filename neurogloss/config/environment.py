@@ -24,6 +24,7 @@ DVC_ROOT                set by DVC: the repository, also from its temporary work
 
 import math
 import os
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +37,18 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "neurogloss"
+    try:
+        return Path(base).expanduser() / "neurogloss"
+    except RuntimeError:  # A user without a name, as in a container, has no home either.
+        return Path(tempfile.gettempdir()) / f"neurogloss-{os.getuid()}"
 
 
 def repository() -> Path:
-    """The repository's root, the same from DVC's temporary workspaces."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+    """The repository's root, the same from DVC's temporary workspaces and from the folders below it; outside of one this folder."""
+    if root := os.environ.get("DVC_ROOT"):
+        return Path(root)
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc" / "config").is_file()), here)
 
 
 def threads() -> int:

@@ -68,6 +68,8 @@ def scan(paths: Iterable[Path]) -> tuple[list[Neuron], Counter[str]]:
     for path in paths:
         record = read_neuron(path)
         key = (record.neuron_id.layer_index, record.neuron_id.neuron_index)
+        if (str(key[0]), str(key[1])) != (path.parent.name.lstrip("0") or "0", path.stem.lstrip("0") or "0"):
+            raise UserError(f"{path} is about layer {key[0]}, neuron {key[1]}; name it {key[0]}/{key[1]}.json, or mend its neuron_id")
         if key in neurons:
             raise UserError(f"{path} and {neurons[key].path} are both about layer {key[0]}, neuron {key[1]}; remove one")
         top, random = enough_excerpts(record)
@@ -86,11 +88,15 @@ def choose_layout(neurons: Sequence[Neuron], counts: Counter[str], per_split: in
     if not lengths:
         raise UserError("no file holds an excerpt with a number for every token; expected NeuronRecord files")
     tokens = min(lengths, key=lambda length: (-lengths[length], -length))
-    top = most_kept([neuron.tops[tokens] for neuron in neurons])
-    random = most_kept([neuron.randoms[tokens] for neuron in neurons if neuron.tops[tokens] >= top])
+    top = sparing([neuron.tops[tokens] for neuron in neurons], 4 * per_split)
+    random = sparing([neuron.randoms[tokens] for neuron in neurons if neuron.tops[tokens] >= top], 3 * per_split)
     each = min(per_split, top // 4, random // 3)
     if each < 1:
-        raise UserError(f"most neurons have {top} top and {random} random excerpts of {tokens} tokens; splits need at least 4 and 3")
+        differ = f"; the lengths differ, from {min(lengths)} to {max(lengths)} tokens" if len(lengths) > 1 else ""
+        raise UserError(
+            f"most neurons have {top} top and {random} random excerpts of the commonest length, {tokens} tokens{differ}; "
+            "splits need at least 4 and 3 of one length"
+        )
     kept = [neuron for neuron in neurons if neuron.tops[tokens] >= top and neuron.randoms[tokens] >= random]
     left_out = {
         "neurons": len(neurons) - len(kept),
@@ -98,6 +104,16 @@ def choose_layout(neurons: Sequence[Neuron], counts: Counter[str], per_split: in
         "excerpts_of_other_lengths": sum(lengths.values()) - lengths[tokens],
     }
     return ImportLayout(tokens, assign_splits(top, random, each), kept, left_out)
+
+
+def sparing(counts: Sequence[int], dealt: int) -> int:
+    """`most_kept`, or as many as are dealt to splits where that keeps more neurons: what lies beyond is no reason to leave one out.
+
+    >>> sparing([40, 40, 40, 20], 20), sparing([40, 40, 40, 19], 20)
+    (20, 40)
+    """
+    most = most_kept(counts)
+    return dealt if most > dealt and sum(count >= dealt for count in counts) > sum(count >= most for count in counts) else most
 
 
 def most_kept(counts: Sequence[int]) -> int:

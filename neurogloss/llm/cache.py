@@ -10,6 +10,7 @@ that answered (`neurogloss.llm.places`). What is kept:
 """
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ from typing import Any
 from neurogloss.config import environment
 from neurogloss.errors import UserError
 from neurogloss.llm.request import Answer, PaidError, Reply, TokenLogprobs, Usage
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 CHUNK = 100
@@ -97,7 +100,8 @@ class Cache:
             chunk = wanted[start : start + CHUNK]
             marks = ",".join("?" * len(chunk))
             for key, *row in self.run(f"SELECT key, {COLUMNS} FROM replies WHERE key IN ({marks})", chunk):
-                yield key, from_row(row)
+                if (kept := self.understood(key, row)) is not None:
+                    yield key, kept
 
     def keep(self, key: str, kept: CachedReply, replace: bool = False) -> bool:
         """Store an answer; False where the key has one already (which stays, unless `replace`)."""
@@ -130,7 +134,17 @@ class Cache:
         last = ""
         while chunk := self.run(f"SELECT key, {COLUMNS} FROM replies WHERE key > ? ORDER BY key LIMIT {CHUNK}", [last]):
             for last, *row in chunk:
-                yield last, from_row(row)
+                if (kept := self.understood(last, row)) is not None:
+                    yield last, kept
+
+    def understood(self, key: str, row: list[Any]) -> CachedReply | None:
+        """The answer in a row; a damaged one is dropped, and said, so that its question is asked again."""
+        try:
+            return from_row(row)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            logger.warning("dropped a damaged reply of %s from %s (%s: %s)", row[0], self.path, type(error).__name__, error)
+            self.change("DELETE FROM replies WHERE key = ?", [key])
+            return None
 
     def count_hits(self, model: str, hits: int, saved_usd: float) -> None:
         """Add to what the cache has spared."""

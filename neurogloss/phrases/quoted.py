@@ -4,7 +4,11 @@ import json
 import re
 
 QUOTED = r"\"(?:[^\"\\]|\\.)*\""
-NAMED = re.compile(rf"the (?:words?|letters?|numbers?|characters?|signs?|tokens?) ({QUOTED}(?:, {QUOTED})*)", re.IGNORECASE)
+NAMED = re.compile(
+    r"(?:(?:all |any )?(?:instances|occurrences|uses) of )?(?:the )?(?:words?|letters?|numbers?|characters?|signs?|symbols?|tokens?) "
+    rf"({QUOTED}(?:(?:,? and |,? or |, ){QUOTED})*)(?: and nothing else| alone| only)?",
+    re.IGNORECASE,
+)
 
 
 def variant(text: str) -> str:
@@ -30,6 +34,8 @@ def named(phrase: str) -> list[str] | None:
 
     >>> named('the words "of", "in"')
     ['of', 'in']
+    >>> named('instances of the words "a", "b", and "c"'), named('the word "of" and nothing else')
+    (['a', 'b', 'c'], ['of'])
     >>> named("words such as of") is None
     True
     """
@@ -37,7 +43,7 @@ def named(phrase: str) -> list[str] | None:
     if not found:
         return None
     try:
-        texts = json.loads(f"[{found[1]}]", strict=False)
+        texts = json.loads(f"[{', '.join(re.findall(QUOTED, found[1]))}]", strict=False)
     except json.JSONDecodeError:
         return None
     return [str(text) for text in texts]

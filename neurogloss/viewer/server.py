@@ -88,7 +88,7 @@ async def typed_text(request: Request) -> str | None:
             return None
     try:
         sent = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     found = sent.get("text") if isinstance(sent, dict) else None
     return found.encode("utf-8", errors="replace").decode("utf-8") if isinstance(found, str) else None

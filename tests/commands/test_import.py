@@ -189,7 +189,7 @@ def test_equal_sources_give_equal_files(openai: Path, tmp_path: Path) -> None:
     [
         ("{", r"5/0\.json is not a NeuronRecord: the file: invalid json"),
         ('{"neuron_id": {"layer_index": 5}}', r"5/0\.json is not a NeuronRecord: neuron_id\.neuron_index: field required"),
-        ('{"neuron_id": {"layer_index": 5, "neuron_index": 1}}', r"both about layer 5, neuron 1; remove one"),
+        ('{"neuron_id": {"layer_index": 5, "neuron_index": 1}}', r"is about layer 5, neuron 1; name it 5/1.json, or mend its neuron_id"),
     ],
 )
 def test_a_bad_file_is_an_error_with_its_path(tmp_path: Path, content: str, message: str) -> None:
@@ -208,7 +208,9 @@ def test_sources_without_neurons_are_errors(tmp_path: Path) -> None:
         error = imported(source, tmp_path / "r").exception
         assert isinstance(error, UserError) and message in str(error)
     few = imported(made(tmp_path / "few", tops=3), tmp_path / "r").exception
-    assert isinstance(few, UserError) and "3 top and 6 random excerpts of 9 tokens; splits need at least 4 and 3" in str(few)
+    assert isinstance(
+        few, UserError
+    ) and "3 top and 6 random excerpts of the commonest length, 9 tokens; splits need at least 4 and 3" in str(few)
     with_nothing = made(tmp_path / "none", lambda record, *_: record.update(random_sample=[], most_positive_activation_records=[]))
     error = imported(with_nothing, tmp_path / "r").exception
     assert isinstance(error, UserError) and "no file holds an excerpt" in str(error)
@@ -219,3 +221,19 @@ def test_a_folder_of_something_else_is_not_overwritten(openai: Path, tmp_path: P
     error = imported(openai, tmp_path).exception
     assert isinstance(error, UserError) and "holds other files" in str(error)
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_explanations_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+    done = imported(made(tmp_path / "s"), tmp_path / "recordings", "--explanations", str(tmp_path / "e.parquet"))
+    assert isinstance(done.exception, UserError) and "holds no explanation of the 6 neurons" in str(done.exception)
+    assert not (tmp_path / "e.parquet").exists()
+
+
+def test_a_neuron_is_not_left_out_for_surplus_that_no_split_needs(tmp_path: Path) -> None:
+    def fewer(record: Json, layer: int, neuron: int) -> None:
+        if neuron == 0:
+            del record["most_positive_activation_records"][8:]
+
+    assert imported(made(tmp_path / "s", fewer, tops=12), tmp_path / "recordings", "--per-split", "2").exit_code == 0
+    back = read_recordings(tmp_path / "recordings")
+    assert len(back) == 6 and back.slots.kinds.count("top") == 8
