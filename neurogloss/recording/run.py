@@ -24,6 +24,7 @@ from neurogloss.config.subject import SubjectParams
 from neurogloss.corpus.documents import read_documents
 from neurogloss.corpus.splits import Needed, hold_out_documents
 from neurogloss.corpus.windows import Excerpts, draw_excerpts
+from neurogloss.errors import UserError
 from neurogloss.memory import give_back_freed_memory
 from neurogloss.parallel import ordered_parallel_map
 from neurogloss.recording.assembly import Assembly
@@ -58,6 +59,7 @@ def record(params: Params, out: Path) -> Recordings:
     """
     subject = load_subject(params.subject)
     excerpts, counts = read_excerpts(params.corpus, params.record, subject)
+    check_fits(subject, params.subject.model, excerpts)
     scratch = open_scratch(params.subject, params.record, excerpts)
     with scratch.alone():
         found = record_excerpts(subject, excerpts, params.record, scratch, UnitKind(params.subject.units))
@@ -68,6 +70,17 @@ def record(params: Params, out: Path) -> Recordings:
         scratch.remove()
     logger.info("recorded %s %s of %s layers on %s excerpts", len(found), found.kind, len(set(found.layers.tolist())), len(excerpts.starts))
     return read_recordings(out)
+
+
+def check_fits(subject: Subject, source: str, excerpts: Excerpts) -> None:
+    """UserError where the model has no place for so many tokens, or no embedding for one of them."""
+    tokens, first = excerpts.tokens.shape[1], int(subject.bos is not None)
+    places = getattr(subject.model.config.get_text_config(), "max_position_embeddings", None)
+    if places is not None and tokens + first > places:
+        raise UserError(f"record.tokens is {tokens}{' and a BOS token' * first}, and {source} has {places} places")
+    rows, highest = subject.model.get_input_embeddings().weight.shape[0], int(excerpts.tokens.max())
+    if highest >= rows:
+        raise UserError(f"the tokenizer of {source} gives the token {highest}, and its embedding has {rows} rows")
 
 
 def record_excerpts(

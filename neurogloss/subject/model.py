@@ -172,12 +172,17 @@ def hook(layer: int) -> Callable[[Tensor], None]:
     return show
 
 
+UNLOADABLE = (AttributeError, ImportError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+"""What transformers raises for a configuration or weights that do not fit: a quantizer that is missing, a wrong type, another shape."""
+
+
 def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
     """A causal language model in eval mode on this machine's device, and its tokenizer. No pickles, no remote code.
 
     From a folder of safetensors, whose weights go straight to the device, or a .gguf file. `dtype` auto is that of the weights; `setting`
     is the param that names the model, for messages.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -199,7 +204,7 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
             f"{source} does not fit into the memory of {device()} ({first_words(error)}); end what else uses it, load the model "
             "in bfloat16, or spread it with NEUROGLOSS_DEVICE=auto"
         ) from error
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (*UNLOADABLE, SafetensorError, StrictDataclassError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
     if report["missing_keys"]:  # transformers would fill them with random numbers.
