@@ -1,18 +1,26 @@
-"""Documents that are code: rewrites the table of stages in docs/architecture.md from dvc.yaml, the figures in benchmarks/README.md from
-benchmarks/results/, and in README.md the result from metrics/, the table of simulators from benchmarks/results/readers.json and that of
-variables from neurogloss/config/environment.py.
+"""Documents that are code. It rewrites
+
+README.md             what explainers reach and some units, from metrics/ and benchmarks/labels/
+docs/trust.md         the whole result from metrics/, the table of simulators from benchmarks/results/readers.json
+docs/machine.md       the variables, from neurogloss/config/environment.py
+docs/architecture.md  the table of stages, from dvc.yaml
+benchmarks/README.md  the figures, from benchmarks/results/
 """
 
 import ast
 import csv
+import gzip
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = 5
+"""Neurons in README.md."""
 
 
 def main() -> None:
@@ -30,22 +38,60 @@ def documents(root: Path) -> dict[Path, str]:
     benchmarks = root / "benchmarks"
     measured = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((benchmarks / "results").glob("*.json"))}
     machine = ast.get_docstring(ast.parse((root / "neurogloss" / "config" / "environment.py").read_text(encoding="utf-8"))) or ""
-    flow, readme = root / "docs" / "architecture.md", root / "README.md"
-    return {
-        benchmarks / "README.md": between(
-            (benchmarks / "README.md").read_text(encoding="utf-8"), "measured", measured_tables(benchmarks, measured)
-        ),
-        flow: between(flow.read_text(encoding="utf-8"), "stages", stage_table(pipeline["stages"])),
-        readme: readme_text(readme.read_text(encoding="utf-8"), score, examples, measured["readers"], machine),
+    labels = {kind: read_labels(benchmarks / "labels" / f"{kind}.jsonl.gz") for kind in ("sentences", "phrases")}
+    tables = {
+        "README.md": {"headline": headline_table(score, labels), "examples": example_rows(examples[:EXAMPLES])},
+        "docs/trust.md": {"result": result_table(score, examples), "readers": readers_table(measured["readers"])},
+        "docs/machine.md": {"machine": machine_table(machine)},
+        "docs/architecture.md": {"stages": stage_table(pipeline["stages"])},
+        "benchmarks/README.md": {"measured": measured_tables(benchmarks, measured)},
     }
+    found = {}
+    for name, parts in tables.items():
+        text = (root / name).read_text(encoding="utf-8")
+        for part, table in parts.items():
+            text = between(text, part, table)
+        found[root / name] = text
+    return found
 
 
-def readme_text(text: str, score: dict[str, Any], examples: list[dict[str, str]], readers: dict[str, Any], machine: str) -> str:
-    """README.md with its three tables."""
-    tables = {"result": result_table(score, examples), "readers": readers_table(readers), "machine": machine_table(machine)}
-    for name, table in tables.items():
-        text = between(text, name, table)
-    return text
+class Labelled(NamedTuple):
+    """What sentences of one kind reach as a careful reader simulates them."""
+
+    units: int
+    mean: float
+    error: float
+    """Of the mean, over units."""
+
+
+def read_labels(path: Path) -> Labelled:
+    """The mean over units of the correlation of the reader's levels with the activations, 0 where the levels are constant."""
+    scores = []
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            excerpts = json.loads(line)["excerpts"]
+            levels, activations = (np.concatenate([np.asarray(one[key], float) for one in excerpts]) for key in ("levels", "activations"))
+            scores.append(float(np.corrcoef(levels, activations)[0, 1]) if np.ptp(levels) else 0.0)
+    return Labelled(len(scores), float(np.mean(scores)), float(np.std(scores, ddof=1) / np.sqrt(len(scores))))
+
+
+def headline_table(score: dict[str, Any], labels: dict[str, Labelled]) -> str:
+    """What a strong explainer reaches, what the default, what the table of tokens that explains nothing."""
+    rows = ["| explanation | how it becomes a prediction | neurons | mean correlation | 95 % interval |", "|---|---|---|---|---|"]
+    read = "a strong model reads it, and nothing else"
+    for kind, what in (("sentences", "a strong model's sentence"), ("phrases", "the default's phrases from a bank")):
+        found = labels[kind]
+        low, high = found.mean - 1.96 * found.error, found.mean + 1.96 * found.error
+        rows.append(f"| {what} | {read} | {found.units} | **{found.mean:.2f}** | {low:.2f} to {high:.2f} |")
+    default, table = score["top_and_random"], score["baseline"]["token_table"]
+    for what, how, one in (
+        ("the default's phrases", "looked up, no key", default),
+        ("none", "each token's mean activation, looked up", table),
+    ):
+        interval = "" if one["ci_low"] is None else f"{one['ci_low']:.2f} to {one['ci_high']:.2f}"
+        mean = "undefined" if one["mean"] is None else f"**{one['mean']:.2f}**"
+        rows.append(f"| {what} | {how} | {score['neurons']} | {mean} | {interval} |")
+    return "\n".join(rows)
 
 
 def readers_table(readers: dict[str, Any]) -> str:
@@ -120,8 +166,8 @@ def path_of(entry: Any) -> str:
     return next(iter(entry)) if isinstance(entry, dict) else str(entry)
 
 
-def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
-    """The result of the committed run: some neurons, then each mean with its interval."""
+def example_rows(examples: list[dict[str, str]]) -> str:
+    """Some neurons of the committed result."""
     rows = ["| neuron | score | random only | baseline | control | explanation |", "|---|---|---|---|---|---|"]
     for example in examples:
         text = example["explanation"].replace("|", "\\|") or "none"
@@ -130,6 +176,12 @@ def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
             for name in ("score", "random_only", "baseline", "control")
         )
         rows.append(f"| `{example['neuron']}` | {values} | {text} |")
+    return "\n".join(rows)
+
+
+def result_table(score: dict[str, Any], examples: list[dict[str, str]]) -> str:
+    """The result of the committed run: some neurons, then each mean with its interval."""
+    rows = [example_rows(examples)]
     rows += ["", "| mean correlation on held-out text | | 95 % interval |", "|---|---|---|"]
     rows.append(mean_row("explanations, top and random excerpts", score["top_and_random"]))
     rows.append(mean_row("explanations, random excerpts only", score["random_only"]))
