@@ -66,9 +66,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_every_page_can_be_reached_from_the_readme() -> None:
+def test_the_readme_links_the_pages_that_a_newcomer_needs() -> None:
     text = README.read_text(encoding="utf-8")
-    assert all(f"](docs/{page.name})" in text for page in PAGES[1:])
+    wanted = ("trust", "methods", "strong-explainer", "pull-requests", "viewer", "units", "cluster", "machine", "architecture", "words")
+    assert all(f"](docs/{name}.md)" in text for name in wanted) and "](docs/)" in text
 
 
 def test_the_first_screen_shows_a_picture_two_numbers_and_three_commands() -> None:
