@@ -106,6 +106,7 @@ def excerpt(results: Results, row: int, slot: int, colours: bool) -> RenderableT
     true = coloured(tokens, levels(recorded, recordings.peaks[row]).tolist(), colours)
     source = recordings.documents.slice(int(recordings.excerpts[row, slot]), 1).to_pylist()[0]
     label = f"{recordings.slots.kinds[slot]} · {visible(source['document'])}, token {source['start']} · strongest {recorded.max():.3g}"
+    label += attention(results, row, slot, tokens)
     places = np.flatnonzero(simulations.slots == slot)
     if not len(places):
         return Group(Text(f"\n{label}", style="dim"), true)
@@ -120,3 +121,18 @@ def excerpt(results: Results, row: int, slot: int, colours: bool) -> RenderableT
     pair.add_row(Text("recorded", style="dim"), Text("simulated", style="dim"))
     pair.add_row(true, coloured(tokens, simulated.tolist(), colours))
     return Group(Text(f"\n{label} · correlation {number(found)}", style="dim"), Padding(pair, (0, 0)))
+
+
+def attention(results: Results, row: int, slot: int, tokens: Sequence[str]) -> str:
+    """Of a head: what the excerpt's strongest token reads, with the share of the strongest key; else nothing."""
+    recordings = results.recordings
+    if recordings.keys is None:
+        return ""
+    query = int(np.asarray(recordings.activations[row, slot]).argmax())
+    norms = np.asarray(recordings.keys.norms[row, slot], np.float64)
+    read = [
+        f"**{visible(tokens[place].strip())}** {norm / norms.max():.2f}"
+        for place, norm in zip(recordings.keys.places[row, slot].tolist(), norms.tolist(), strict=True)
+        if norm > 0
+    ]
+    return f" · [[{visible(tokens[query].strip())}]] at token {query} reads {', '.join(read)}" if read else ""

@@ -1,14 +1,16 @@
 """show: one neuron, whatever its tokens contain."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from neurogloss.artifacts.recordings import Split
+from neurogloss.artifacts.recordings import Keys, Split
 from neurogloss.artifacts.results import read_results
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.cli.main import app
 from neurogloss.cli.text import coloured, visible
 from neurogloss.errors import UserError
@@ -102,3 +104,16 @@ def test_a_level_is_brighter_the_higher_it_is_and_none_at_zero() -> None:
     spans = coloured("abc", [0.0, 3.0, 10.0], colours=True).spans
     greens = [span.style.bgcolor.get_truecolor().green for span in spans if not isinstance(span.style, str) and span.style.bgcolor]
     assert len(greens) == 2 and np.all(np.diff(greens) > 50)
+
+
+def test_a_head_is_shown_with_the_tokens_that_its_strongest_token_reads(finished: Path) -> None:
+    from neurogloss.cli.neuron_view import attention
+
+    results = read_results(finished / "data")
+    assert attention(results, 2, 0, ["a"] * 12) == ""
+    shape = (*results.recordings.excerpts.shape, 3)
+    places, norms = np.zeros(shape, np.int16) + np.array([1, 0, 5], np.int16), np.zeros(shape, np.float16) + np.array([2, 1, 0], np.float16)
+    heads = replace(results, recordings=replace(results.recordings, kind=UnitKind.HEADS, keys=Keys(places, norms)))
+    query = int(results.recordings.activations[2, 0].argmax())
+    words = [f" w{place}" for place in range(12)]
+    assert attention(heads, 2, 0, words) == f" · [[w{query}]] at token {query} reads **w1** 1.00, **w0** 0.50"
