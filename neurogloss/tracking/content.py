@@ -32,6 +32,9 @@ SUMMARY = {
     "less_control_low": "margin.ci_low",
     "less_control_high": "margin.ci_high",
     "sensitivity": "sensitivity.mean",
+    "ablation": "ablation.score.mean",
+    "ablation_random_only": "ablation.random_only.mean",
+    "ablation_control": "ablation.control.mean",
     "variance_explained": "variance_explained.mean",
     "share_at_least_0.5": "share_at_least.0.5",
     "same_document_share": "excerpts.same_document_share",
@@ -177,6 +180,17 @@ def steps(result: Result) -> Iterator[Step]:
                 value = finite(row[column])
                 if value is not None and not column.endswith(LEFT_OUT):
                     yield Step(clean_key(f"{prefix}/{column}"), value, step)
+    yield from revision_steps(result)
+
+
+def revision_steps(result: Result) -> Iterator[Step]:
+    """What each round of revision did, its number as the step; nothing where there was none."""
+    path = result.path(result.paths.metrics) / "refine.json"
+    rounds = json.loads(path.read_text(encoding="utf-8"))["rounds"] if path.exists() else []
+    for one in rounds:
+        for name, value in flat(one).items():
+            if name != "round" and (number := finite(value)) is not None:
+                yield Step(clean_key(f"revision/{name}"), number, int(one["round"]))
 
 
 def neuron_table(result: Result) -> dict[str, list[Any]] | None:

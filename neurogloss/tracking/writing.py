@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurogloss.artifacts.scores import read_scores
+from neurogloss.tracking.ablation_figure import write_ablation_figure
 from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
@@ -144,6 +146,9 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_viewer(result, folder / "report.html")
+        if (scores := result.path(result.paths.scores)).exists():
+            with suppress(UserError):  # The same.
+                write_ablation_figure(read_scores(scores), folder / "figures" / "ablation.png")
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
         for path in (result.paths.scores, result.paths.explanations, "params.yaml", "dvc.lock"):
