@@ -135,11 +135,40 @@ def variant_block(result: ViewedResult, variant: ViewedVariant, at: Int[np.ndarr
         "statuses": [int(s) for s in variant.statuses[at]],
         "texts": variant.texts(at),
         "scores": {name: json_numbers(variant.scores[name][at]) for name in SCORES},
+        "revisions": [revised(result, variant, int(row)) for row in at],
         "candidates": [
             [[c["text"], c["status"], c["select_score"]] for c in (row or [])]
             for row in taken(variant.explanations["candidates"], variant.explanation_rows[at])
         ],
     }
+
+
+def revised(result: ViewedResult, variant: ViewedVariant, row: int) -> list[dict[str, Any]]:
+    """The rounds of revision of a neuron: what it was tested on, what that showed and what came of it."""
+    recordings = result.recordings
+    peak = recordings.peaks[row] if not np.isnan(recordings.peaks[row]) else 1.0
+    return [
+        {
+            "before": one.before,
+            "after": one.after.text,
+            "status": str(one.after.status),
+            "kept": one.kept,
+            "method": one.method,
+            "select": [one.select_before, one.after.select_score],
+            "generated": [one.generated_before, one.generated_after],
+            "evidence": [
+                [
+                    [spelled(piece) for piece in text.pieces],
+                    [round(float(min(1.0, max(0.0, value / peak))), 3) for value in text.activations],
+                    text.expected,
+                    text.fired,
+                    text.shown,
+                ]
+                for text in one.evidence
+            ],
+        }
+        for one in variant.revisions.get((int(recordings.layers[row]), int(recordings.indices[row])), [])
+    ]
 
 
 def simulated(result: ViewedResult, variant: ViewedVariant, at: Int[np.ndarray, " row"]) -> UInt8[np.ndarray, "neuron shown token"]:

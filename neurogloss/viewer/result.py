@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int
 from neurogloss.artifacts import explanations as explained
 from neurogloss.artifacts.files import read_table
 from neurogloss.artifacts.recordings import Kind, Recordings, Split, read_recordings
+from neurogloss.artifacts.revisions import Revision, read_revisions
 from neurogloss.artifacts.scores import read_scores
 from neurogloss.artifacts.simulations import Simulations, read_simulations
 from neurogloss.artifacts.status import CODES, Status
@@ -41,6 +42,8 @@ class ViewedVariant:
     simulation_rows: Int[np.ndarray, " neuron"]
     scores: dict[str, Float32[np.ndarray, " neuron"]]
     """Per column of SCORES; NaN where undefined."""
+    revisions: dict[tuple[int, int], list[Revision]]
+    """Rounds of revision by layer and neuron; none where there was none."""
     statuses: Int[np.ndarray, " neuron"]
     """Code of the first thing that went wrong: the explanation's status unless ok, else the score's; -1 where the neuron is missing."""
 
@@ -155,8 +158,17 @@ def open_variant(name: str, files: Files, recordings: Recordings) -> ViewedVaria
         simulations=simulations,
         simulation_rows=aligned(recordings, np.asarray(simulations.layers), np.asarray(simulations.indices)),
         scores={column: floats(scores[column], score_rows) for column in SCORES},
+        revisions=revisions_beside(files.explanations),
         statuses=first_fault(codes(explanations["status"], explanation_rows), codes(scores["status"], score_rows)),
     )
+
+
+def revisions_beside(explanations: Path) -> dict[tuple[int, int], list[Revision]]:
+    """What refine wrote beside the explanations; results of before November 2026 have nothing there."""
+    path, found = explanations.with_name("revisions.parquet"), dict[tuple[int, int], list[Revision]]()
+    for one in read_revisions(path) if path.exists() else []:
+        found.setdefault((one.layer, one.neuron), []).append(one)
+    return found
 
 
 def aligned(recordings: Recordings, layers: np.ndarray, indices: np.ndarray) -> Int[np.ndarray, " neuron"]:

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import write_explanations
 from neurogloss.artifacts.recordings import read_recordings
+from neurogloss.artifacts.revisions import Evidence, Revision, write_revisions
 from neurogloss.artifacts.scores import write_scores
+from neurogloss.artifacts.status import Status
 from neurogloss.explainers.run import explain
 from neurogloss.llm.cache import Cache
 from neurogloss.refining.refine import refine
@@ -365,3 +368,28 @@ def test_what_was_asked_about_a_unit_and_answered_can_be_read(page: Page, view_s
     expect(card).to_contain_text("No reply about it is kept here.")
     without = Pages(result, "view", asked=Asked(result, [chosen], tmp_path / "none.sqlite"))
     assert without.counts["asked"] == 0
+
+
+def test_what_changed_an_explanation_can_be_read_text_by_text(page: Page, view_server: Callable[[Pages], str], tmp_path: Path) -> None:
+    folder = small(tmp_path / "revised")
+    found = read_recordings(folder / "data/recordings")
+    evidence = (
+        Evidence((b" a", b" <b>boat"), (0.0, float(found.peaks[0])), True, True, True),
+        Evidence((b" a", b" \xe2\x80", b" mill"), (0.0, 0.0, -1.0), True, False, False),
+    )
+    unit = int(found.layers[0]), int(found.indices[0])
+    round_ = Revision(*unit, 1, "counterexamples", "words <i>", Candidate("words for boats", Status.OK, 0.5), 0.2, True, evidence, 0.1, 0.4)
+    write_revisions(folder / "data/revisions.parquet", [round_])
+    ready(page, f"{view_server(Pages(open_result(folder), 'view'))}#/neuron/{found.name(0)}")
+    card = page.locator(".revisions")
+    summary = card.locator(".question > summary")
+    expect(summary).to_contain_text("words for boats")
+    expect(summary).to_contain_text("round 1: kept, select split 0.20 → 0.50, held-out sentences 0.10 → 0.40")
+    summary.click()
+    expect(card).to_contain_text("before: words <i>")
+    expect(card).to_contain_text("2 texts (counterexamples), 1 against expectation")
+    expect(card.locator(".line").nth(0)).to_contain_text("expected to fire, fired")
+    expect(card.locator(".line").nth(1).locator(".fault")).to_have_text("expected to fire, silent, held out")
+    assert card.locator(".t").nth(1).evaluate("one => one.style.getPropertyValue('--v')") == "1"
+    page.goto(page.url.replace(found.name(0), found.name(1)))
+    expect(card).to_have_count(0)

@@ -26,6 +26,7 @@
       text: variant.texts[n],
       status: about.statuses[variant.statuses[n] + 1],
       candidates: variant.candidates[n],
+      revisions: variant.revisions?.[n] ?? [],
       scores: Object.fromEntries(Object.entries(variant.scores).map(([name, values]) => [name, values[n]])),
     }));
     return { excerpts, statistics, variants, histogram: block.histograms[n], tokens: block.tokens[n], promoted: block.promoted?.[n] ?? [[], []], deviations: block.peak_deviations[n] };
@@ -142,7 +143,7 @@
       el(
         "div",
         { class: "split" },
-        el("div", { class: "main" }, el("section", { class: "card", "aria-label": "Excerpts" }, heatmap(found.excerpts, names)), neurogloss.asked ? neurogloss.asked(page) : null),
+        el("div", { class: "main" }, el("section", { class: "card", "aria-label": "Excerpts" }, heatmap(found.excerpts, names)), neurogloss.revisions(found.variants, several), neurogloss.asked ? neurogloss.asked(page) : null),
         el(
           "div",
           { class: "aside" },
