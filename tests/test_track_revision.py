@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from neurogloss.artifacts.files import write_json
 from neurogloss.comparison.result import Result
-from neurogloss.tracking.content import Step, revision_steps
 from neurogloss.tracking.ablation_figure import write_ablation_figure
+from neurogloss.tracking.content import Step, revision_steps
 
 
 def result(folder: Path, rounds: list[dict[str, Any]] | None) -> Result:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurogloss.artifacts.scores import read_scores
-from neurogloss.tracking.ablation_figure import write_ablation_figure
 from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
+from neurogloss.tracking.ablation_figure import write_ablation_figure
 from neurogloss.tracking.content import neuron_table, run_name, run_tags, scalars, shown_params, steps
 from neurogloss.tracking.registry import Prompt, Registry, prompts
 from neurogloss.tracking.store import keyed_runs
