@@ -43,9 +43,9 @@ def with_output_side(found: Recordings, subject: Subject, excerpts: Excerpts) ->
     tokens = torch.from_numpy(np.asarray(found.table_tokens, np.int64)).to(subject.model.device)
     shape = (len(found), 2, min(TOKENS, len(tokens)))
     ids, strengths = np.full(shape, -1, np.int32), np.zeros(shape, np.float16)
+    table = unembedding(subject.model, *next((one, layer) for layer, one in units.items()))[tokens]
     for layer, one in units.items():
         rows = np.flatnonzero(found.layers == layer)
-        table = unembedding(subject.model, one, layer)[tokens]
         for start in range(0, len(rows), AT_ONCE):
             part = rows[start : start + AT_ONCE]
             columns = torch.from_numpy(found.indices[part].astype(np.int64)) - one.first
