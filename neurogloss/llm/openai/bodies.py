@@ -16,6 +16,7 @@ from typing import Any
 from neurogloss.artifacts.status import Status
 from neurogloss.config.models import ModelParams
 from neurogloss.llm.logprobs import MOST_LOGPROBS, least_of
+from neurogloss.llm.openai.alignment import check_alignment
 from neurogloss.llm.openai.forms import Forms, reshaped
 from neurogloss.llm.request import Answer, PaidError, Reply, Request, TokenLogprobs, Usage
 
@@ -216,6 +217,7 @@ def echoed(request: Request, choice: dict[str, Any], used: Usage) -> Answer:
     found = list(positions(logprobs)) if logprobs.get("tokens") else []
     if not found and choice.get("prompt_logprobs"):
         found = list(prompt_positions(choice["prompt_logprobs"]))
+    check_alignment(found)
     places = standing(request, [token for token, _ in found])
     if places is None:
         return PaidError(Status.UNPARSABLE, "the endpoint did not echo the prompt with log-probabilities", used)

@@ -171,7 +171,7 @@ def otherwise(capability: Capability, ask: Callable[[Request], Answer], model: s
 def question(capability: Capability, model: str, limit: int) -> Request:
     """The small question."""
     if capability == "echo":
-        return Request("openai", model, prompt="the\tunknown\ncat\tunknown\n", max_tokens=0, echo="unknown", top_logprobs=2)
+        return Request("openai", model, prompt=8 * "the\tunknown\ncat\tunknown\n", max_tokens=0, echo="unknown", top_logprobs=2)
     asked = (Message("user", "What colour is the sky? One word."),)
     if capability == "top_logprobs":
         return Request("openai", model, messages=asked, max_tokens=limit, top_logprobs=2)

@@ -17,6 +17,7 @@ import certifi
 
 from neurogloss.config import environment
 from neurogloss.config.models import ModelParams
+from neurogloss.llm.openai.alignment import MisalignedError
 from neurogloss.llm.openai.bodies import MalformedError, answer, body, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.driver import Attempt
@@ -121,6 +122,8 @@ class Connection:
             said = answer(request, value)
         except MalformedError as error:
             return Attempt(Fault("retry", str(error)), maybe_paid=True)
+        except MisalignedError as error:
+            return Attempt(Fault("stop", str(error)), maybe_paid=True)
         self.known.answered(usual, forms)
         self.notices.look(request, value)
         return Attempt(None, said)
