@@ -42,7 +42,7 @@ ADVICE = {
     Status.CUT_OFF: "raise {limit}; a model that thinks first needs thousands, one that writes blanks without end another prompt",
     Status.UNPARSABLE: "see what was answered with `neurogloss cache export FILE`; another prompt or a stronger model may keep to the form",
     Status.UNANSWERED: "run again: what was answered is kept, only the rest is asked",
-    Status.TOO_LONG: "set models.*.context to what the model takes, and prompts are cut to fit; else choose a shorter prompt",
+    Status.TOO_LONG: "models.*.context must be what the model takes, prompts are cut to fit; where it is, choose one with fewer examples",
 }
 """What to do about the commonest cause."""
 LIMITS = {

@@ -3,6 +3,7 @@
 Only the explain split is looked at; the layout `tokens` shows the token table, from which the score excerpts are left out.
 """
 
+import logging
 from collections import Counter
 
 import numpy as np
@@ -20,6 +21,8 @@ from neurogloss.explainers.layouts import KEY, NOTHING_WRITTEN, QUERY, QUERY_AND
 from neurogloss.explainers.token_list import strongest_tokens
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
 from neurogloss.measures.levels import levels
+
+logger = logging.getLogger(__name__)
 
 PER_MESSAGE = 8
 """Tokens that a chat template may add to a message."""
@@ -83,6 +86,15 @@ def requests_for(
     for row in rows:
         messages = fitting.shortened(shown_of(recordings, int(row), params.token_list, prompt), written_of(recordings, int(row), prompt))
         asked.append([request(messages, prompt, params, model, sample) for sample in samples(params)] if messages else [])
+    if fitting.missing:
+        logger.warning(
+            "%s prompts do not fit, however much is cut: the fixed part and one excerpt need %s tokens more than models.*.context (%s) "
+            "leaves beside explain.max_tokens (%s); choose a prompt with fewer or shorter examples",
+            sum(not requests for requests in asked),
+            fitting.missing,
+            model.context,
+            params.max_tokens,
+        )
     return asked
 
 
@@ -122,6 +134,8 @@ class Fitting:
         self.count = count
         self.heads = heads(prompt)
         self.sizes = [sum(self.size(m) for m in head) for head in self.heads]
+        self.missing = 0
+        """Tokens that the largest prompt had too many, cut as far as it can be."""
 
     def size(self, message: Message) -> int:
         """Tokens of a message."""
@@ -136,6 +150,8 @@ class Fitting:
             for head, size in zip(self.heads, self.sizes, strict=True):
                 if size <= room:
                     return [*head, last]
+        if found:
+            self.missing = max(self.missing, min(self.sizes) - room)
         return []
 
 

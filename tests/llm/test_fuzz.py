@@ -22,7 +22,7 @@ def test_odd_answers_are_values_or_faults_of_one_request(quick: None) -> None:
     outcome = fuzz(200)
     assert (outcome.tracebacks, outcome.lost, outcome.first) == (0, 0, "")
     assert outcome.whole > 20
-    assert outcome.slowest_s < TIMEOUT_S + 1.0
+    assert outcome.slowest_s < TIMEOUT_S + 5.0
 
 
 @pytest.mark.slow  # ten thousand answers take minutes
@@ -30,5 +30,5 @@ def test_ten_thousand_odd_answers_lose_nothing_and_take_little_memory() -> None:
     run = subprocess.run([sys.executable, "-m", "tests.llm.fuzzing", "10000"], capture_output=True, text=True, check=True, timeout=3600)
     found = json.loads(run.stdout.splitlines()[-1])
     assert (found["answers"], found["tracebacks"], found["lost"]) == (10_000, 0, 0), found["first"]
-    assert found["slowest_s"] < TIMEOUT_S + 1.0
+    assert found["slowest_s"] < TIMEOUT_S + 5.0
     assert found["peak_mb"] <= 300

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,7 @@ from neurogloss.errors import UserError
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.client import BatchingProvider, CachedClient, open_client
 from neurogloss.llm.openai.limiter import AdaptiveLimiter
-from neurogloss.llm.request import Request
+from neurogloss.llm.request import Reply, Request
 from neurogloss.llm.scripted import Scripted
 from neurogloss.llm.usage import read_usage
 from tests.llm.asking import model, question, questions
@@ -74,6 +75,46 @@ def test_a_server_that_answers_one_after_the_other_is_never_asked_for_more_than_
         assert at_once * seconds <= 120.0
         pace.took(at_once * seconds, at_once)
     assert int(pace.places) == most
+
+
+class OneSlot(Server):
+    """Answers one request after the other, as a small server does."""
+
+    slot = asyncio.Lock()
+
+    async def reply(self, call: Call, writer: asyncio.StreamWriter) -> bool:
+        async with self.slot:
+            return await super().reply(call, writer)
+
+
+def test_a_server_with_one_slot_is_never_asked_for_more_than_it_can_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen at once would take 1.6 s."""
+    monkeypatch.setattr("neurogloss.config.environment.answer_timeout_s", lambda: 1.0)
+    OneSlot.slot = asyncio.Lock()
+    with OneSlot(delay=0.1) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with open_client("gpt", model()) as client:
+            answers = client.ask(questions(30), "")
+    assert all(isinstance(answer, Reply) for answer in answers)
+    assert len(server.calls) == 30
+
+
+@pytest.mark.slow  # 16 answers of 3 s, one after the other
+def test_a_slow_server_with_one_slot_is_kept_busy_at_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEUROGLOSS_RETRY_S")
+    OneSlot.slot = asyncio.Lock()
+    arrived: list[float] = []
+    with OneSlot(delay=3.0) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        began = time.monotonic()
+        with open_client("gpt", model()) as client:
+            answers = client.ask(questions(16), "", lambda index, answer: arrived.append(time.monotonic()))
+        seconds = time.monotonic() - began
+    assert all(isinstance(answer, Reply) for answer in answers)
+    assert len(server.calls) == 16, "no time-out"
+    assert max(after - before for before, after in pairwise([began, *arrived])) < 6, "the bar moves"
+    print(f"{seconds:.1f} s, {seconds / 48:.3f} of the ideal")  # noqa: T201  # for the report
+    assert seconds <= 1.2 * 48
 
 
 def test_one_slow_answer_is_forgotten() -> None:
