@@ -112,7 +112,7 @@ def test_a_slow_server_with_one_slot_is_kept_busy_at_the_defaults(monkeypatch: p
         seconds = time.monotonic() - began
     assert all(isinstance(answer, Reply) for answer in answers)
     assert len(server.calls) == 16, "no time-out"
-    assert max(after - before for before, after in pairwise([began, *arrived])) < 6, "the bar moves"
+    assert max(after - before for before, after in pairwise([began, *arrived])) < 12, "the bar moves"
     print(f"{seconds:.1f} s, {seconds / 48:.3f} of the ideal")  # noqa: T201  # for the report
     assert seconds <= 1.2 * 48
 
