@@ -38,7 +38,7 @@ with open_client("gpt", model(name={name!r}, capabilities=[])) as client:
 
 @pytest.fixture(scope="module")
 def recordings() -> Recordings:
-    return random_recordings(layers=1, per_layer=4, tokens=8, per_split=2, excerpts=40)
+    return random_recordings(layers=1, per_layer=4, tokens=8, per_split=2)
 
 
 @pytest.fixture(scope="module")
