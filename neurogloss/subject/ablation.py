@@ -4,7 +4,6 @@ Each excerpt runs once as it is. At the block of a layer that holds a changed un
 every change, gets the unit's other values inside the block, and goes up from there with the rest: nothing below is computed again.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from torch import Tensor
 from neurogloss.errors import UserError
 from neurogloss.subject.changes import Change
 from neurogloss.subject.model import Subject
+from neurogloss.subject.sites import block_path
 
 ROWS_AT_ONCE = 96
 """Sequences that go through the last block together, at most, unless a single excerpt has more changes."""
@@ -134,23 +134,11 @@ def hooked(subject: Subject, growing: Growing) -> Iterator[None]:
         for layer, units in enumerate(subject.units):
             if units is None:
                 continue
-            block = subject.model.get_submodule(block_of(units.module, layer))
+            block = subject.model.get_submodule(block_path(units.module, layer))
             stack.callback(block.register_forward_pre_hook(growing.join(layer), with_kwargs=True).remove)
             if layer in growing.by_layer:
                 stack.callback(units.alter(subject.model, partial(growing.change, layer)).remove)
         yield
-
-
-def block_of(path: str, layer: int) -> str:
-    """Path of the block that holds a module.
-
-    >>> block_of("model.layers.3.mlp.down_proj", 3)
-    'model.layers.3'
-    """
-    match = re.match(rf"(.*?(?:^|\.){layer})(?:\.|$)", path)
-    if match is None:
-        raise UserError(f"{path} stands in no numbered block, so its units cannot be ablated")
-    return match[1]
 
 
 def compare(model: Any, clean: Float[Tensor, "token size"], changed: Float[Tensor, "change token size"]) -> Float64[np.ndarray, " change"]:

@@ -1,13 +1,12 @@
 """The logit lens: what weights alone say of tokens (nostalgebraist 2020). Gains of norms are taken along, scales and centring are not."""
 
-import re
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neurogloss.errors import UserError
+from neurogloss.subject.sites import block_path
 from neurogloss.subject.units import Units
 
 AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")
@@ -18,18 +17,6 @@ LAST = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 """Names of the norm after the last layer."""
 AT_ONCE = 512
 """Units whose strengths for every token are in memory at once."""
-
-
-def parent(site: str, layer: int) -> str:
-    """The module path of the layer that a site is in.
-
-    >>> parent("model.layers.3.mlp.down_proj", 3)
-    'model.layers.3'
-    """
-    found = re.match(rf"(.*?\.{layer})(?:\.|$)", site)
-    if found is None:
-        raise UserError(f"subject.site {site!r} has no layer number to go by")
-    return found[1]
 
 
 def named(module: Any, names: tuple[str, ...]) -> Any:
@@ -54,13 +41,13 @@ def by_input(projection: Any) -> Float[Tensor, "input output"]:
 
 def added_by_mlp(model: Any, layer: int, module: str, vectors: Float[Tensor, "unit width"]) -> Float[Tensor, "unit width"]:
     """What reaches the residual stream of outputs of an MLP: through the norm that follows it, where there is one."""
-    norm = named(model.get_submodule(parent(module, layer)), AFTER)
+    norm = named(model.get_submodule(block_path(module, layer)), AFTER)
     return vectors * gain(norm, vectors.shape[1]).to(vectors.device)
 
 
 def added_by_attention(model: Any, layer: int, module: str, vectors: Float[Tensor, "unit width"]) -> Float[Tensor, "unit width"]:
     """The same of outputs of the attention."""
-    block = model.get_submodule(parent(module, layer))
+    block = model.get_submodule(block_path(module, layer))
     norm = getattr(block, AFTER_ATTENTION, None) if named(block, AFTER) is not None else None
     return vectors * gain(norm, vectors.shape[1]).to(vectors.device)
 
@@ -68,6 +55,6 @@ def added_by_attention(model: Any, layer: int, module: str, vectors: Float[Tenso
 def unembedding(model: Any, units: Units, layer: int) -> Float[Tensor, "token width"]:
     """Each token on the way out, times the gain of the last norm."""
     head = model.get_output_embeddings() or model.get_input_embeddings()
-    container = model.get_submodule(parent(units.module, layer).rsplit(".", 2)[0])  # Above the list of layers.
+    container = model.get_submodule(block_path(units.module, layer).rsplit(".", 2)[0])  # Above the list of layers.
     table: Tensor = head.weight.detach().float()
     return table * gain(named(container, LAST), table.shape[1]).to(table.device)

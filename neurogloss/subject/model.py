@@ -30,7 +30,7 @@ Visit = Callable[[int, Float[Tensor, "excerpt token unit"]], None]
 """Called once per layer with the values of the layer's units; they are valid during the call only."""
 
 
-activation_callback: ContextVar[Callable[[int, Tensor], None] | None] = ContextVar("onlooker", default=None)
+activation_callback: ContextVar[Callable[[int, Tensor], None] | None] = ContextVar("activation_callback", default=None)
 """What this thread's forward pass hands to what the units read; other threads may run the same model at the same time."""
 
 

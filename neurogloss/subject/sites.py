@@ -79,3 +79,15 @@ def layer_of(path: str) -> int:
     if found is None:
         raise UserError(f"{path!r} has no layer number to go by; correct subject.site")
     return int(found[1])
+
+
+def block_path(path: str, layer: int) -> str:
+    """Path of the layer that holds a module; UserError where the path names no layer.
+
+    >>> block_path("model.layers.3.mlp.down_proj", 3)
+    'model.layers.3'
+    """
+    found = re.match(rf"(.*?(?:^|\.){layer})(?:\.|$)", path)
+    if found is None:
+        raise UserError(f"{path} stands in no numbered layer, such as model.layers.{layer}; correct subject.site")
+    return found[1]

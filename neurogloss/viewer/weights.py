@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurogloss.errors import UserError
-from neurogloss.subject.lens import AFTER, LAST, by_input, gain, named, parent
+from neurogloss.subject.lens import AFTER, LAST, by_input, gain, named
+from neurogloss.subject.sites import block_path
 from neurogloss.viewer.strongest import Strongest, strongest
 
 BEFORE = ("pre_feedforward_layernorm", "post_attention_layernorm", "ln_2", "ln_mlp", "final_layer_norm", "input_layernorm", "ln_1")
@@ -54,7 +55,7 @@ class Weights:
         """Each token on the way out, times the gain of the last norm."""
         head = self.model.get_output_embeddings()
         layer, site = next((layer, site) for layer, site in enumerate(self.sites) if site)
-        container = self.model.get_submodule(parent(site, layer).rsplit(".", 2)[0])  # Above the list of layers.
+        container = self.model.get_submodule(block_path(site, layer).rsplit(".", 2)[0])  # Above the list of layers.
         table = self.embedding if head is None else array(head.weight)
         return np.asarray(table * array(gain(named(container, LAST), table.shape[1])))
 
@@ -66,7 +67,7 @@ class Weights:
 
 def layer_weights(model: Any, site: str, layer: int) -> LayerWeights:
     """Input and output weights of one layer's neurons; raises UserError where the input projection is not found."""
-    block = model.get_submodule(parent(site, layer))
+    block = model.get_submodule(block_path(site, layer))
     mlp_path, _, last = site.rpartition(".")
     projection = model.get_submodule(site)
     writes = array(by_input(projection)).copy()  # (neuron, width)

@@ -130,5 +130,5 @@ def test_units_that_cannot_be_replaced_and_modules_outside_of_a_block_are_told()
 
     with pytest.raises(UserError, match=r"units that read some\.module cannot be replaced"):
         Strange("some.module", 3).replaced(torch.zeros(1, 1, 3), torch.tensor([0]), torch.zeros(1, 1))
-    with pytest.raises(UserError, match="stands in no numbered block"):
+    with pytest.raises(UserError, match="stands in no numbered layer"):
         block_of("model.norm", 3)

@@ -10,8 +10,8 @@ from torch import Tensor
 from neurogloss.errors import UserError
 from neurogloss.subject import heads, neurons
 from neurogloss.subject.lens import AFTER as AFTER_MLP
-from neurogloss.subject.lens import AFTER_ATTENTION, added_by_attention, added_by_mlp, by_input, named, parent
-from neurogloss.subject.sites import Sites
+from neurogloss.subject.lens import AFTER_ATTENTION, added_by_attention, added_by_mlp, by_input, named
+from neurogloss.subject.sites import Sites, block_path
 
 LENS = re.compile(r"blocks\.(?P<layer>\d+)\.(?P<hook>[\w.]+)")
 PATH = re.compile(r"(?P<path>[\w.]+)\.(?P<side>input|output)")
@@ -99,7 +99,7 @@ def to_stream(model: Any, place: Place, vectors: Tensor) -> Tensor | None:
     """Vectors at a place as what they add to the residual stream; None where that is no matter of weights."""
     if place.gain is not None:
         return None
-    block = parent(place.module, place.layer)
+    block = block_path(place.module, place.layer)
     if place.module == block or (place.module.rpartition(".")[2] in (*AFTER_MLP, AFTER_ATTENTION) and place.output):
         after = place.module == block or named(model.get_submodule(block), AFTER_MLP) is not None
         return vectors if after else None
