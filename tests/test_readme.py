@@ -68,7 +68,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_links_the_pages_that_a_newcomer_needs() -> None:
     text = README.read_text(encoding="utf-8")
-    wanted = ("trust", "methods", "strong-explainer", "pull-requests", "viewer", "units", "cluster", "machine", "architecture", "words")
+    wanted = (
+        "trust",
+        "methods",
+        "strong-explainer",
+        "pull-requests",
+        "tracking",
+        "viewer",
+        "units",
+        "cluster",
+        "machine",
+        "architecture",
+        "words",
+    )
     assert all(f"](docs/{name}.md)" in text for name in wanted) and "](docs/)" in text
 
 
