@@ -43,14 +43,14 @@ def with_output_side(found: Recordings, subject: Subject, excerpts: Excerpts) ->
     tokens = torch.from_numpy(np.asarray(found.table_tokens, np.int64)).to(subject.model.device)
     shape = (len(found), 2, min(TOKENS, len(tokens)))
     ids, strengths = np.full(shape, -1, np.int32), np.zeros(shape, np.float16)
-    table = unembedding(subject.model, *next((one, layer) for layer, one in units.items()))[tokens]
+    table = unembedding(subject.model, *next((one.module, layer) for layer, one in units.items()))[tokens]
     for layer, one in units.items():
         rows = np.flatnonzero(found.layers == layer)
         for start in range(0, len(rows), AT_ONCE):
             part = rows[start : start + AT_ONCE]
             columns = torch.from_numpy(found.indices[part].astype(np.int64)) - one.first
             directions = writes[layer][columns] if layer in writes else one.writes(subject.model, columns.to(table.device))
-            if directions is None:
+            if directions is None or directions.shape[1] != table.shape[1]:  # subject.site may name a projection into something else.
                 logger.info("what the units of layer %s add to the residual stream does not follow from weights: no promoted tokens", layer)
                 break
             ids[part], strengths[part] = extremes(directions @ table.T, found.table_tokens)

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neurogloss.subject.sites import block_path
-from neurogloss.subject.units import Units
 
 AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")
 """Names of a norm of what the MLP adds, as Gemma 2 and 3, OLMo 2 and 3 and GLM-4 have it."""
@@ -52,9 +51,24 @@ def added_by_attention(model: Any, layer: int, module: str, vectors: Float[Tenso
     return vectors * gain(norm, vectors.shape[1]).to(vectors.device)
 
 
-def unembedding(model: Any, units: Units, layer: int) -> Float[Tensor, "token width"]:
+def embedding(model: Any, module: str, layer: int) -> Float[Tensor, "token width"]:
+    """Each token on the way into the residual stream that a layer's module is part of."""
+    table: Tensor = model.get_input_embeddings().weight.detach().float()
+    inward = getattr(around_layers(model, module, layer), "project_in", None)
+    return table if inward is None else table @ by_input(inward)
+
+
+def unembedding(model: Any, module: str, layer: int) -> Float[Tensor, "token width"]:
     """Each token on the way out, times the gain of the last norm."""
     head = model.get_output_embeddings() or model.get_input_embeddings()
-    container = model.get_submodule(block_path(units.module, layer).rsplit(".", 2)[0])  # Above the list of layers.
+    container = around_layers(model, module, layer)
     table: Tensor = head.weight.detach().float()
+    outward = getattr(container, "project_out", None)
+    if outward is not None:
+        table = table @ by_input(outward).T
     return table * gain(named(container, LAST), table.shape[1]).to(table.device)
+
+
+def around_layers(model: Any, module: str, layer: int) -> Any:
+    """What holds the list of layers; where tokens are narrower than the residual stream, as in OPT-350m, the projections between, too."""
+    return model.get_submodule(block_path(module, layer).rsplit(".", 2)[0])

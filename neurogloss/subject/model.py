@@ -172,18 +172,12 @@ def hook(layer: int) -> Callable[[Tensor], None]:
     return show
 
 
-UNLOADABLE = (AttributeError, ImportError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
-"""What transformers raises for a configuration or weights that do not fit: a quantizer that is missing, a wrong type, another shape."""
-
-
 def load_model(path: Path, source: str, dtype: str, setting: str = "subject.model") -> tuple[Any, Any]:
     """A causal language model in eval mode on this machine's device, and its tokenizer. No pickles, no remote code.
 
     From a folder of safetensors, whose weights go straight to the device, or a .gguf file. `dtype` auto is that of the weights; `setting`
     is the param that names the model, for messages.
     """
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     place, options = source_options(path, source)
@@ -199,12 +193,14 @@ def load_model(path: Path, source: str, dtype: str, setting: str = "subject.mode
         check_device(wanted, f"{setting.partition('.')[0]}.dtype")
         options = {**options, **placement(), "dtype": wanted, "use_safetensors": True, "output_loading_info": True}
         model, report = AutoModelForCausalLM.from_pretrained(place, config=config, **options)  # Else it reads the file once more.
+    except UserError:
+        raise
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"{source} does not fit into the memory of {device()} ({first_words(error)}); end what else uses it, load the model "
             "in bfloat16, or spread it with NEUROGLOSS_DEVICE=auto"
         ) from error
-    except (*UNLOADABLE, SafetensorError, StrictDataclassError) as error:
+    except Exception as error:  # A file that does not fit raises anything: struct.error for a cut header, Exception itself in tokenizers.
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{source} cannot be loaded as a causal language model ({reason}); check {setting}") from error
     if report["missing_keys"]:  # transformers would fill them with random numbers.

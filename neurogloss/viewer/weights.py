@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neurogloss.errors import UserError
-from neurogloss.subject.lens import AFTER, LAST, by_input, gain, named
+from neurogloss.subject.lens import AFTER, by_input, embedding, gain, named, unembedding
 from neurogloss.subject.sites import block_path
 from neurogloss.viewer.strongest import Strongest, strongest
 
@@ -46,18 +46,19 @@ class Weights:
     sites: tuple[str, ...]
 
     @cached_property
+    def first(self) -> tuple[str, int]:
+        """The first site and its layer."""
+        return next((site, layer) for layer, site in enumerate(self.sites) if site)
+
+    @cached_property
     def embedding(self) -> Float[np.ndarray, "token width"]:
         """The residual stream's part of each token on the way in."""
-        return array(self.model.get_input_embeddings().weight)
+        return array(embedding(self.model, *self.first))
 
     @cached_property
     def unembedding(self) -> Float[np.ndarray, "token width"]:
         """Each token on the way out, times the gain of the last norm."""
-        head = self.model.get_output_embeddings()
-        layer, site = next((layer, site) for layer, site in enumerate(self.sites) if site)
-        container = self.model.get_submodule(block_path(site, layer).rsplit(".", 2)[0])  # Above the list of layers.
-        table = self.embedding if head is None else array(head.weight)
-        return np.asarray(table * array(gain(named(container, LAST), table.shape[1])))
+        return array(unembedding(self.model, *self.first))
 
     @cached_property
     def layers(self) -> dict[int, LayerWeights]:

@@ -314,6 +314,18 @@ def test_turns_go_through_the_chat_template_where_there_is_one(template: str | N
         assert text == "<s>user: be brief\n\nthe < /s> cat< s></s><s>assistant: sat</s><s>user: why</s><s>assistant: "
 
 
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('roles must alternate') }}", "{% if %}", "{{ x.y.z }}", "{{ 1 / 0 }}", {"rag": "", "b": ""}]
+)
+def test_a_chat_template_that_raises_is_one_line(template: Any, tiny_model: Path) -> None:
+    model, tokenizer = loaded(tiny_model)
+    tokenizer.chat_template = template
+    asked = Request("local", "tiny", messages=(Message("system", "be brief"), Message("user", "why")), max_tokens=3)
+    with pytest.raises(UserError, match=r"the chat template of .* fails \(\w+: .*\); mend its chat_template, or name another") as raised:
+        Local(model, tokenizer, 512).answer([asked])
+    assert "\n" not in str(raised.value)
+
+
 def test_a_special_token_written_out_in_a_prompt_is_text(parts: tuple[Any, Any], local: Local) -> None:
     ids, spans = local.words.spell("the</s><s>\tunknown")
     assert parts[1].eos_token_id not in ids

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from neurogloss.artifacts.recordings import Recordings
+from neurogloss.corpus.windows import Excerpts
+from neurogloss.recording.output_side import with_output_side
 from neurogloss.subject.model import Subject
 from neurogloss.subject.neurons import find_neurons
+from neurogloss.viewer.weights import Weights
 from tests.subject.by_hand import gpt2, gpt_neox, llama_like, opt
 
 LLAMA = {
@@ -114,3 +120,25 @@ def test_nobody_is_shown_what_another_looked_at() -> None:
         subject.activations(torch.ones((2, 5), dtype=torch.int64), [0, 2], lambda layer, _: found.append(1 // (2 - layer)))
     subject.model(torch.ones((2, 5), dtype=torch.int64))
     assert found == [0]
+
+
+@pytest.mark.parametrize(("site", "promotes"), [("auto", True), ("model.decoder.layers.{layer}.fc1", False)])
+def test_tokens_narrower_than_the_stream_are_reached_through_the_projection(site: str, promotes: bool, recordings: Recordings) -> None:
+    """As OPT-350m has them. What a site that does not write to the stream promotes is left open."""
+    narrow = {"vocab_size": 300, "word_embed_proj_dim": 16, "do_layer_norm_before": False}
+    found = random_subject("opt", CASES["opt"][1] | narrow, None)
+    subject = replace(found, units=find_neurons(found.model, site))
+    sample = Excerpts(["d"], np.zeros(1, np.int32), np.zeros((1, 5), np.int32), np.zeros(1, bool))
+    promoted = with_output_side(recordings, subject, sample).promoted
+    assert promoted is not None
+    if not promotes:
+        assert (promoted.tokens == -1).all()
+        return
+    decoder = found.model.model.decoder
+    for row in range(len(recordings)):
+        written = decoder.layers[recordings.layers[row]].fc2.weight[:, recordings.indices[row]]
+        logits = found.model.lm_head(decoder.project_out(written))[torch.from_numpy(np.asarray(recordings.table_tokens, np.int64))]
+        assert promoted.tokens[row, 0].tolist() == np.asarray(recordings.table_tokens)[logits.topk(10).indices.numpy()].tolist()
+    seen = Weights(found.model, subject.sites)
+    torch.testing.assert_close(torch.from_numpy(seen.embedding), decoder.project_in(decoder.embed_tokens.weight).detach())
+    assert seen.layers[0].writes.shape[1] == seen.unembedding.shape[1] == 32
