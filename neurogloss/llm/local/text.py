@@ -45,16 +45,21 @@ class IncrementalText:
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def templated(self, turns: list[dict[str, str]]) -> str:
-        """The chat template's text; where it knows no system turn, what the system says stands at the head of the first question."""
-        from jinja2.exceptions import TemplateError
+        """The chat template's text; where it knows no system turn, what the system says stands at the head of the first question.
 
-        try:
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-        except TemplateError:
-            if len(turns) < 2 or turns[0]["role"] != "system":
-                raise
+        UserError for a template that fails.
+        """
+        tries, reason = [turns], ""
+        if len(turns) > 1 and turns[0]["role"] == "system":
             first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-            return str(self.tokenizer.apply_chat_template([first, *turns[2:]], tokenize=False, add_generation_prompt=True))
+            tries.append([first, *turns[2:]])
+        for tried in tries:
+            try:
+                return str(self.tokenizer.apply_chat_template(tried, tokenize=False, add_generation_prompt=True))
+            except Exception as error:  # noqa: BLE001  # a program that came with the model: it raises anything.
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        name = self.tokenizer.name_or_path
+        raise UserError(f"the chat template of {name} fails ({reason}); mend its chat_template, or name another model under models")
 
     def harmless(self, content: str) -> str:
         """The content, with a blank put into each special token that is written out in it, so that it cannot end its turn."""
