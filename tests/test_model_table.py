@@ -1,8 +1,10 @@
 """price: auto and context: auto say what the table of the installed LiteLLM says, and nothing from memory."""
 
+import importlib.util
 import json
 import logging
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +66,9 @@ def test_a_context_that_nobody_knows_is_one_line() -> None:
 @pytest.mark.parametrize("write", [lambda path: None, lambda path: path.write_text("no JSON", encoding="utf-8")])
 def test_without_litellm_nothing_is_known(write: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    (tmp_path / "litellm").mkdir()
-    (tmp_path / "litellm" / "__init__.py").touch()
-    write(tmp_path / "litellm" / models.TABLE)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    write(tmp_path / models.TABLE)
+    found = ModuleSpec("litellm", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
     models.model_table.cache_clear()
     assert models.in_table("gpt-4.1-mini") == {}
     models.model_table.cache_clear()

@@ -24,6 +24,11 @@ FIELDS = {
         "detection_control, fuzzing_control": "the same questions with another neuron's explanation",
         "detection_status, fuzzing_status": "`ok`, or why there is no accuracy; null where not run",
         "detection_failed, fuzzing_failed": "excerpts without a rating",
+        "ablation": "1 less the divergence of the next-token distributions where the simulation replaces the unit, over that where its "
+        "mean does; null where not run, or where the mean changes nothing",
+        "ablation_ci_low, ablation_ci_high": "its 95 % interval over the neuron's excerpts",
+        "ablation_random_only, ablation_control": "the same on random excerpts only, and with another neuron's explanation",
+        "ablation_status": "`ok`, or why there is none; null where not run",
         "excerpts": "score excerpts with a simulation",
         "mean, variance, skewness, kurtosis, above_zero_share": "over the whole corpus",
         "firing_share": "share of tokens at level 1 or above, over random excerpts outside of the score split",

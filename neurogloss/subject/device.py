@@ -103,8 +103,10 @@ def give_back(places: Iterable[Any]) -> None:
     """Let other processes, and pieces of another size, have what torch keeps of freed memory."""
     import torch
 
-    gc.collect()
-    if any(place.type == "cuda" for place in places):
+    kinds = {place.type for place in places} - {"cpu"}
+    if kinds:
+        gc.collect()
+    if "cuda" in kinds:
         torch.cuda.empty_cache()
 
 

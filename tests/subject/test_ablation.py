@@ -9,11 +9,12 @@ from torch import Tensor
 
 from neurogloss.errors import UserError
 from neurogloss.subject import ablation
-from neurogloss.subject.ablation import block_of, divergences, jensen_shannon
+from neurogloss.subject.ablation import divergences, jensen_shannon
 from neurogloss.subject.changes import Change
 from neurogloss.subject.heads import find_heads
 from neurogloss.subject.model import Subject
 from neurogloss.subject.neurons import find_neurons
+from neurogloss.subject.sites import block_path
 from tests.subject.test_architectures import CASES, LLAMA, random_subject
 
 MORE = {
@@ -131,4 +132,4 @@ def test_units_that_cannot_be_replaced_and_modules_outside_of_a_block_are_told()
     with pytest.raises(UserError, match=r"units that read some\.module cannot be replaced"):
         Strange("some.module", 3).replaced(torch.zeros(1, 1, 3), torch.tensor([0]), torch.zeros(1, 1))
     with pytest.raises(UserError, match="stands in no numbered layer"):
-        block_of("model.norm", 3)
+        block_path("model.norm", 3)
