@@ -9,15 +9,15 @@ import typer
 def compare(
     variants: Annotated[list[str], typer.Argument(help="Experiments of DVC, git revisions, `workspace`, ids or names of MLflow runs.")],
     score: Annotated[str, typer.Option(help="Which score; a column of scores.parquet.")] = "top_and_random",
-    shown: Annotated[int, typer.Option("--neurons", help="So many of those that gained and lost most.", min=0)] = 5,
-    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict alone: a line for each variant, the best first.")] = False,
+    shown: Annotated[int, typer.Option("--neurons", help="How many of those that gained and lost most to list.", min=0)] = 5,
+    brief: Annotated[bool, typer.Option("--brief", help="Print only the verdict: a line for each variant, the best first.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for a pull request: verdict, figure, tables.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Write the figure here as well, PNG.")] = None,
     log: Annotated[bool, typer.Option(help="Put figure and JSON into the MLflow runs of the variants.")] = True,
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
-    """Compare variants with the first one, neuron by neuron, on the same excerpts."""
+    """Compare variants with the first one, unit by unit, on the same excerpts."""
     import json
 
     from neurogloss.cli.comparison_markdown import comparison_markdown

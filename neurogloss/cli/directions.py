@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def directions(
     out: Annotated[Path, typer.Argument(help="File to write, .npz; name it in subject.directions to run the pipeline on what it holds.")],
-    params: Annotated[Path, typer.Option(help="Where the params stand; `directions` says what is sought.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="The params file; its section `directions` says what is sought.")] = Path("params.yaml"),
     recordings: Annotated[Path, typer.Option(help="What record wrote: its subject and its excerpts are used.")] = Path("data/recordings"),
-    start: Annotated[Path | None, typer.Option(help="A file of directions to begin with, instead of random ones.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A file of directions to start from, instead of random ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of a table.")] = False,
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
-    """Explain directions, turn them towards what the explanation predicts, and again; score them before and after on documents held out."""
+    """Explain directions, rotate them towards what the explanation predicts, repeat; score before and after on held-out documents."""
     import json
 
     from neurogloss.artifacts.recordings import read_recordings

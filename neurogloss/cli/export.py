@@ -28,7 +28,7 @@ def export(
     data: Annotated[Path, typer.Option(help="Folder that holds what the stages wrote.")] = Path("data"),
     metrics: Annotated[Path, typer.Option(help="What score wrote for committing; goes into the card.")] = Path("metrics/details.json"),
 ) -> None:
-    """Write neurons, explanations, scores and excerpts, neuron by neuron."""
+    """Write units, explanations, scores and excerpts, unit by unit."""
     from neurogloss.artifacts.results import read_results
     from neurogloss.exchange.folder import fresh_folder
 

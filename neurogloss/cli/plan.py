@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def plan(
-    params: Annotated[Path, typer.Option(help="Where the params stand.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     recordings: Annotated[Path, typer.Option(help="What record wrote.")] = Path("data/recordings"),
     changes: Annotated[
         list[str] | None, typer.Option("--set-param", "-S", help="Plan with PARAM=VALUE, as `dvc exp run -S` would run; may be repeated.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of a table.")] = False,
 ) -> None:
-    """Show how many requests, tokens, minutes and dollars the present params ask for; second tries are not counted. Nothing is asked."""
+    """Show how many requests, tokens, minutes and dollars the current params take, second tries not counted. Makes no requests."""
     import json
     from dataclasses import asdict
 

@@ -11,7 +11,7 @@ def questions(
     params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     recordings: Annotated[Path, typer.Option(help="What record wrote.")] = Path("data/recordings"),
 ) -> None:
-    """Write the questions of the first stage that lacks answers. `neurogloss cache import` takes the answers; then run this again."""
+    """Write the questions of the first stage that lacks answers. `neurogloss cache import` reads the answers; then run this again."""
     from neurogloss.artifacts.recordings import read_recordings
     from neurogloss.config.params import load_params
     from neurogloss.errors import UserError

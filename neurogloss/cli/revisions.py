@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def revisions(
-    params: Annotated[Path, typer.Option(help="Where the params stand.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     recordings: Annotated[Path, typer.Option(help="What record wrote.")] = Path("data/recordings"),
     candidates: Annotated[Path, typer.Option(help="What explain wrote.")] = Path("data/candidates.parquet"),
     method: Annotated[list[str] | None, typer.Option(help="Only these: counterexamples, again, random_sentences, corpus.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of a table.")] = False,
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
-    """Revise explanations by counterexamples and by each control, `refine.rounds` rounds (at least one), and compare, neuron by neuron.
+    """Revise explanations with counterexamples and with each control, `refine.rounds` rounds (at least one), and compare, unit by unit.
 
     What was asked before is answered from the cache. Nothing in data/ changes.
     """

@@ -14,7 +14,7 @@ def show(
     data: Data = Path("data"),
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=40)] = None,
 ) -> None:
-    """Print a neuron's statistics, explanation and scores, and its excerpts with recorded and simulated levels side by side."""
+    """Print a unit's statistics, explanation and scores, and its excerpts with recorded and simulated levels side by side."""
     from neurogloss.artifacts.recordings import Split
     from neurogloss.artifacts.results import read_results, row_of
     from neurogloss.cli.neuron_view import neuron_page

@@ -7,13 +7,13 @@ import typer
 
 
 def table(
-    rows: Annotated[int, typer.Option(help="How many of the best and of the worst explained neurons.", min=1)] = 8,
+    rows: Annotated[int, typer.Option(help="How many of the best and of the worst explained units.", min=1)] = 8,
     data: Annotated[Path, typer.Option(help="Folder that holds what the stages wrote.")] = Path("data"),
     metrics: Annotated[Path, typer.Option(help="What score wrote for committing.")] = Path("metrics/details.json"),
     lock: Annotated[Path, typer.Option(help="What DVC wrote: how the result was made.")] = Path("dvc.lock"),
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=60)] = None,
 ) -> None:
-    """Print some well and some badly explained neurons, and the summary with interval, baseline and control."""
+    """Print some well and some badly explained units, and the summary with interval, baseline and control."""
     import json
 
     from neurogloss.artifacts.results import read_results

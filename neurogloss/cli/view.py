@@ -1,4 +1,4 @@
-"""neurogloss view: look at the present result in the browser."""
+"""neurogloss view: look at the current result in the browser."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,1 +1,1 @@
-"""The result as a data set for others: Parquet with a card, the JSON formats of Bills et al. 2023, and back."""
+"""Data sets out and in (Parquet, the JSON of Bills et al. 2023, Neuronpedia), and questions and answers as files."""

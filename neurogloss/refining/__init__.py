@@ -1,1 +1,1 @@
-"""Choosing among candidate explanations."""
+"""Choosing among candidate explanations, revising them in rounds, and searching for directions that can be explained."""

@@ -1,1 +1,1 @@
-"""Arithmetic on arrays: levels, correlation, calibration, intervals."""
+"""Correlation with calibration, baseline, control and intervals; detection and fuzzing, which ask a language model; ablation."""
