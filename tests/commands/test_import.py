@@ -211,6 +211,14 @@ def test_sources_without_neurons_are_errors(tmp_path: Path) -> None:
     assert isinstance(
         few, UserError
     ) and "3 top and 6 random excerpts of the commonest length, 9 tokens; splits need at least 4 and 3" in str(few)
+
+    def shorter(record: Json, layer: int, neuron: int) -> None:
+        for place, excerpt in enumerate([*record["random_sample"], *record["most_positive_activation_records"]]):
+            excerpt["tokens"], excerpt["activations"] = excerpt["tokens"][: 3 + place % 7], excerpt["activations"][: 3 + place % 7]
+
+    differ = imported(made(tmp_path / "differ", shorter), tmp_path / "r").exception
+    assert isinstance(differ, UserError)
+    assert "; the lengths differ, from 3 to 9 tokens; splits need at least 4 and 3 of one length" in str(differ)
     with_nothing = made(tmp_path / "none", lambda record, *_: record.update(random_sample=[], most_positive_activation_records=[]))
     error = imported(with_nothing, tmp_path / "r").exception
     assert isinstance(error, UserError) and "no file holds an excerpt" in str(error)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from neurogloss.phrases.bank import read_bank
 from neurogloss.phrases.marks import Literal, literals, scan
-from neurogloss.phrases.quoted import naming, phrases
+from neurogloss.phrases.quoted import named, naming, phrases
 from neurogloss.phrases.sentences import PROFILES, plain, read
 from neurogloss.phrases.token_classes import Place, token_classes
 from neurogloss.phrases.wording import Relation
@@ -122,6 +122,24 @@ def test_every_phrase_of_the_bank_is_read_as_it_is() -> None:
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.sampled_from(["words", "sign", "tokens"]))
 def test_named_tokens_are_no_sentence(texts: list[str], kind: str) -> None:
     assert plain(naming(kind, texts))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "texts"),
+    [
+        ('instances of the words "a", "b", and "c"', ["a", "b", "c"]),
+        ('the character "<"', ["<"]),
+        ('the word "of" and nothing else', ["of"]),
+        ('All occurrences of the token "x" or "y"', ["x", "y"]),
+        ('uses of the number "7" alone', ["7"]),
+        ('the symbols "{", "}"', ["{", "}"]),
+        ('the letter "\\"" only', ['"']),
+        ('the word "of" before a noun', None),
+        ("the word of", None),
+    ],
+)
+def test_quoted_words_are_named_in_any_usual_form(phrase: str, texts: list[str] | None) -> None:
+    assert named(phrase) == texts
 
 
 @pytest.mark.parametrize("phrase", ["set, sets", "fragments of medical terms", "inclusiveness", "!!!", "\u8a00\u8449"])

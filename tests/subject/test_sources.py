@@ -231,6 +231,17 @@ def test_a_model_cached_without_its_weights_is_fetched(hub: list[str], tmp_path:
     assert hub == ["owner/name"]
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe\x00", b"[" * 100_000, b"../../..\n"])
+def test_a_damaged_note_in_the_hubs_cache_is_fetched_again_or_one_line(damage: bytes, hub: list[str], tmp_path: Path) -> None:
+    cached(tmp_path / "hub", "owner/name", "main", "config.json", "model.safetensors")
+    (tmp_path / "hub" / "models--owner--name" / "refs" / "main").write_bytes(damage)
+    try:
+        assert (resolve("owner/name") / "model.safetensors").exists() and hub == ["owner/name"]
+    except UserError as error:
+        assert str(error).startswith("owner/name is neither a path nor a Hugging Face model that can be fetched (")
+        assert "\n" not in str(error)
+
+
 def test_a_model_the_hub_does_not_give_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROGLOSS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))

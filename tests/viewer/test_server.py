@@ -106,8 +106,21 @@ def test_only_the_page_itself_may_send_text(model_view: str) -> None:
     assert post(model_view, text, Content_Type="application/json", Host="evil.example")[0] == 403
 
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
 def test_a_request_that_is_no_text_is_refused(model_view: str) -> None:
-    for body in (b"", b"[]", b'{"text": 3}', b"\xff\xfe", b"{" * 100, b'{"text": "' + b"a" * 1_100_000 + b'"}'):
+    for body in (
+        b"",
+        b"[]",
+        b'{"text": 3}',
+        b"\xff\xfe",
+        b"{" * 100,
+        DEEP,
+        b'{"text": ' + DEEP + b"}",
+        b"1" * 5000,
+        b'{"text": "' + b"a" * 1_100_000 + b'"}',
+    ):
         status, answered = post(model_view, body, Content_Type="application/json")
         assert status == 400, body[:20]
         assert b"expected a JSON object" in answered
