@@ -145,7 +145,7 @@ def body_of(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def answered(question: WrittenQuestion, value: dict[str, Any], cache: Cache) -> Reply | PaidError:
-    """What the question gets: a reply, or that it was refused or is too long, which asking again would not change."""
+    """What the question gets: a reply, or that it was refused, which asking again would not change."""
     content = body_of(value)
     if not content:
         raise RowError(f"not answered: {complaint(json.dumps({'error': value.get('error') or 'no response'}))[0]}")
@@ -157,8 +157,9 @@ def answered(question: WrittenQuestion, value: dict[str, Any], cache: Cache) -> 
             known.adapt(problem, plain(question.request, question.name), {})
             known.keep_trial()
             raise RowError(f"not answered: {problem.message}; questions that are written from now on leave it out")
-        if problem.what not in ("too_long", "refused"):
-            raise RowError(f"not answered: {' '.join(problem.message.split())[:200]}")
+        if problem.what != "refused":
+            longer = f"; lower models.{question.model}.context to what fits" if problem.what == "too_long" else ""
+            raise RowError(f"not answered: {' '.join(problem.message.split())[:200]}{longer}")
         return PaidError(status_of(problem.what), problem.message, Usage())
     # Who answers by hand counts no tokens.
     uncounted = {} if content.get("usage") else {"usage": {"prompt_tokens": 0, "completion_tokens": 0}}

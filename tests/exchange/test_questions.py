@@ -214,15 +214,25 @@ def test_a_row_without_an_answer_is_one_line(response: Any, expected: str, cache
     assert (done.added, done.problems, done.left) == (0, [f"line 1: {expected}"], {"q.jsonl": [1]})
 
 
-@pytest.mark.parametrize(("status", "body", "expected"), [(400, REFUSED, "refused"), (400, LONG, "too_long")])
-def test_a_refusal_is_an_answer_that_is_not_asked_for_again(status: int, body: Row, expected: str, cache: Cache, tmp_path: Path) -> None:
+def test_a_refusal_is_an_answer_that_is_not_asked_for_again(cache: Cache, tmp_path: Path) -> None:
     asked = question("x")
     write_questions(tmp_path / "q.jsonl", Round("explain", "gpt", model(), {asked.key: asked}), cache)
-    rows = [{"custom_id": asked.key, "response": {"status_code": status, "body": body}}]
+    rows = [{"custom_id": asked.key, "response": {"status_code": 400, "body": REFUSED}}]
     assert import_answers(cache, write(tmp_path / "a.jsonl", rows)).added == 1
-    assert cache.run("SELECT status, model, cost_usd FROM replies") == [(expected, "gpt", 0.0)]
+    assert cache.run("SELECT status, model, cost_usd FROM replies") == [("refused", "gpt", 0.0)]
     done = import_answers(cache, tmp_path / "a.jsonl")
     assert (done.added, done.known) == (0, 1)
+
+
+def test_a_prompt_that_is_too_long_is_not_kept(cache: Cache, tmp_path: Path) -> None:
+    """As the client keeps none: another server, or the same one with another setting, may take it."""
+    asked = question("x")
+    write_questions(tmp_path / "q.jsonl", Round("explain", "gpt", model(), {asked.key: asked}), cache)
+    rows: list[Any] = [{"custom_id": asked.key, "response": {"status_code": 400, "body": LONG}}]
+    done = import_answers(cache, write(tmp_path / "a.jsonl", rows))
+    assert (done.added, done.left, cache.run("SELECT * FROM replies")) == (0, {"q.jsonl": [1]}, [])
+    assert done.problems == [f"line 1: not answered: HTTP 400: {LONG['error']['message']}; lower models.gpt.context to what fits"]
+    assert import_answers(cache, write(tmp_path / "b.jsonl", [row({"custom_id": asked.key}, "fruit")])).added == 1
 
 
 def test_answers_of_another_model_are_told(cache: Cache, tmp_path: Path) -> None:
@@ -307,5 +317,12 @@ def test_the_commands_write_and_import(recordings: Recordings, tmp_path: Path) -
     write(tmp_path / "a.jsonl", [row(line) for line in read(tmp_path / "q.jsonl")])
     assert "7 answers added, 0 known already, 0 lines not used" in CliRunner().invoke(app, ["cache", "import", answers]).output
     assert "questions of simulate" in CliRunner().invoke(app, ["questions", out, *where], catch_exceptions=False).output
+    varied = CliRunner().invoke(app, ["questions", out, *where, "-S", "explain.samples=2", "-S", "explain.temperature=1.0"])
+    assert "7 questions of explain for openai (gpt-4.1-mini) in" in varied.output and "; 7 are answered already" in varied.output
+    assert (len(read(tmp_path / "q.jsonl")), load_params(tmp_path / "params.yaml").explain.samples) == (7, 1)
+    unasked = CliRunner().invoke(app, ["questions", out, *where, "-S", "explain.method=concepts", "-S", "simulate.method=vocabulary"])
+    assert "`dvc exp run -S explain.method=concepts -S simulate.method=vocabulary` needs no endpoint" in unasked.output
+    with pytest.raises(UserError, match=r"-S nonsense: .*; expected PARAM=VALUE, as `dvc exp run -S` takes"):
+        CliRunner().invoke(app, ["questions", out, *where, "-S", "nonsense"], catch_exceptions=False)
     with pytest.raises(UserError, match="run `dvc repro record`, which asks no language model"):
         CliRunner().invoke(app, ["questions", out, *where[:2], "--recordings", str(tmp_path / "none")], catch_exceptions=False)
