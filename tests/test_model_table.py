@@ -58,6 +58,13 @@ def test_a_price_that_nobody_knows_is_0_and_said_once(caplog: pytest.LogCaptureF
     assert caplog.text.count("endpoints.*.price is auto and own/model is not in LiteLLM's table") == 1
 
 
+def test_a_budget_is_refused_where_nobody_knows_the_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROGLOSS_BUDGET_USD", "1")
+    with pytest.raises(UserError, match=r"own/model is not in .*, so NEUROGLOSS_BUDGET_USD cannot hold; write the price"):
+        params("own/model").model("it", "here")
+    assert params("gpt-x").model("it", "here").price.prompt == 0.4
+
+
 def test_a_context_that_nobody_knows_is_one_line() -> None:
     with pytest.raises(UserError, match=r"models\.\*\.context is auto and own/model is not in .*; write its number of tokens"):
         params("own/model", "auto").model("it", "here")

@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, PositiveInt, field_validator, model_valid
 from pydantic_core import PydanticCustomError
 
 from neurogloss.config.endpoints import EndpointParams, Price
+from neurogloss.config.environment import budget_usd
 from neurogloss.config.secrets import secret_places
 from neurogloss.config.section import HIDDEN, Section
 from neurogloss.errors import UserError
@@ -166,9 +167,14 @@ def model_table() -> dict[str, Any]:
 
 @cache
 def price_of(name: str) -> Price:
-    """What the table says; nothing, which is said once, where it does not know the model."""
+    """What the table says; nothing, which is said once, where it does not know the model. UserError where a budget needs to know."""
     known = in_table(name)
     found = {key: round(1e6 * known[column], 6) for key, column in PER_MILLION.items() if isinstance(known.get(column), int | float)}
+    if not found and budget_usd() is not None:
+        raise UserError(
+            f"endpoints.*.price is auto and {name} is {UNKNOWN}, so NEUROGLOSS_BUDGET_USD cannot hold; "
+            "write the price in US dollars per million tokens, or install neurogloss[litellm]"
+        )
     if not found:
         logger.warning("endpoints.*.price is auto and %s is %s; it costs $0 in all sums", name, UNKNOWN)
     return Price(**found)
