@@ -321,7 +321,7 @@ def main() -> None:
             subject = random_subject(case.kind, case.settings, case.dtype)
             found |= measure(label, case, subject, sizes)
             if label == "gpt2_xl" and chosen.end_to_end:
-                found["gpt2_xl_end_to_end_s"] = round(end_to_end(subject, min(chosen.end_to_end, 96 if chosen.tiny else END_TO_END)), 1)
+                found["gpt2_xl_end_to_end_s"] = round(end_to_end(subject, min(chosen.end_to_end, 96 if chosen.tiny else END_TO_END)), 3)
             del subject
         clean()
         found["seconds"] = round(time.perf_counter() - started, 1)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BARE = """
 import importlib.metadata as metadata, re, runpy, sys
 from importlib.machinery import PathFinder
@@ -37,6 +39,7 @@ runpy.run_module("benchmarks.gpu", run_name="__main__")
 """
 
 
+@pytest.mark.slow  # three models, each recorded several times in a process of its own
 def test_it_runs_on_a_processor_with_the_packages_of_a_bare_machine(tmp_path: Path) -> None:
     environment = {**os.environ, "NEUROGLOSS_RECORDER": "device", "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", BARE, str(tmp_path / "gpu.json")]

@@ -203,6 +203,7 @@ def test_bad_input_is_one_line_and_exit_code_two(copy: Repository, section: str,
     assert not (copy.folder / "out").exists()
 
 
+@pytest.mark.slow  # DVC runs the stages three times; what they do with the file is tested without it
 def test_given_explanations_are_scored_and_run_again_when_their_file_changes(copy: Repository) -> None:
     params = copy.params()
     units = read_recordings(copy.folder / "data" / "recordings")

@@ -19,7 +19,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_odd_answers_are_values_or_faults_of_one_request(quick: None) -> None:
-    outcome = fuzz(200)
+    outcome = fuzz(120)
     assert (outcome.tracebacks, outcome.lost, outcome.first) == (0, 0, "")
     assert outcome.whole > 20
     assert outcome.slowest_s < TIMEOUT_S + 5.0

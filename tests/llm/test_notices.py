@@ -70,7 +70,7 @@ def test_each_snippet_of_the_page_of_endpoints_is_valid() -> None:
     for snippet in snippets:
         for name, entry in yaml.safe_load(snippet)["models"].items():
             assert ModelEntry.model_validate(entry).provider == "openai", name
-    switches = re.findall(r"`(\{.*?\})`(?= |,|;|\n)", text.split("## Models that think")[1].split("## What a server refuses")[0])
+    switches = re.findall(r"`(\{.*?\})`(?= |,|;|\n)", text.split("## Reasoning models")[1].split("## What a server refuses")[0])
     assert len(switches) >= 12
     for switch in switches:
         ModelEntry(provider="openai", name="m", context=1, extra=yaml.safe_load(switch))
