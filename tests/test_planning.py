@@ -161,14 +161,22 @@ def test_a_plan_needs_no_key_and_says_what_it_takes_for_granted(recordings: Reco
     assert "whether gpt-test offers json_schema is not known yet; taken to be so" in simulate.notes
 
 
-def test_time_is_what_this_model_took_before(recordings: Recordings, cache: Cache) -> None:
+def test_time_is_what_answers_of_that_length_took_before(recordings: Recordings, cache: Cache) -> None:
     Run(cache).run(recordings, settings())
-    cache.change("UPDATE replies SET seconds = 2.0")
+    cache.change("UPDATE replies SET completion = 3 + rowid % 5, seconds = 0.25 * (3 + rowid % 5)")
     chosen = settings()
     other = chosen.model_copy(update={"explain": chosen.explain.model_copy(update={"max_tokens": 61})})
     explain = plan(recordings, other, cache)[0]
     assert (explain.requests, explain.cached) == (7, 0)
-    assert explain.seconds == pytest.approx(2.0)
+    assert explain.seconds == pytest.approx(0.25 * explain.tokens_likely / 7, rel=1e-3)
+
+
+def test_the_time_of_answers_of_another_length_is_unknown(recordings: Recordings, cache: Cache) -> None:
+    Run(cache).run(recordings, settings())
+    cache.change("UPDATE replies SET completion = 900, seconds = 30.0")
+    chosen = settings()
+    other = chosen.model_copy(update={"explain": chosen.explain.model_copy(update={"max_tokens": 61})})
+    assert plan(recordings, other, cache)[0].seconds is None
 
 
 def test_a_batch_is_half_the_price(recordings: Recordings, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """A client that asks nothing: it counts what would be asked, what of it is known already, and what the rest may cost."""
 
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import nnls
 from tqdm import tqdm
 
 from neurogloss.artifacts.status import Status
@@ -21,7 +23,9 @@ from neurogloss.llm.usage import BATCH_PRICE, worst_usd
 PROPOSING = "proposing sentences"
 """Title of requests for sentences that put an explanation to the test."""
 RECENT = 500
-"""Replies whose median time is the observed rate."""
+"""Replies from which the time of others is estimated."""
+ALIKE = 3.0
+"""Answers so many times longer or shorter than any that was timed are of another kind: their time is unknown."""
 
 
 @dataclass(slots=True)
@@ -37,12 +41,14 @@ class PlannedStep:
     """Of the prompts that are not known yet."""
     tokens_out: int = 0
     """At most."""
+    tokens_likely: int = 0
+    """Out, with answers as long as those of the prompt's examples, in proportion to the questions."""
     usd: float = 0.0
     """At most: nothing read from a prefix cache, every answer as long as it may be."""
     usd_likely: float = 0.0
     """The same, with answers as long as those of the prompt's examples, in proportion to the questions."""
     seconds: float | None = None
-    """At the observed rate; None where this model has not answered yet, and for batches."""
+    """As replies of this model took, by their tokens; None where it has given none of such a length yet, and for batches."""
     counted: str = ""
     """How the tokens were counted."""
     notes: list[str] = field(default_factory=list)
@@ -96,8 +102,10 @@ class PlanningClient:
             tokens, longest = self.count.prompt(request), max(request.max_tokens, self.params.remote)
             self.plan.tokens_in += tokens
             self.plan.tokens_out += longest
+            likely = min(longest, self.likely(request))
+            self.plan.tokens_likely += likely
             self.plan.usd += worst_usd(tokens, request.max_tokens, self.params.price)
-            self.plan.usd_likely += worst_usd(tokens, min(longest, self.likely(request)), self.params.price)
+            self.plan.usd_likely += worst_usd(tokens, likely, self.params.price)
 
     def likely(self, request: Request) -> int:
         """Tokens of an answer that is to its question what the examples' answers are to theirs; as many as may be where there are none."""
@@ -166,11 +174,31 @@ class Planner:
             plan.notes.append("through the batch API: half the price, an answer within a day")
             return
         found = self.cache.run(
-            f"SELECT seconds FROM replies WHERE model = ? AND seconds > 0 ORDER BY rowid DESC LIMIT {RECENT}", [plan.model]
+            f"SELECT seconds, prompt - cached_prompt, completion FROM replies "
+            f"WHERE model = ? AND seconds > 0 ORDER BY rowid DESC LIMIT {RECENT}",
+            [plan.model],
         )
         at_once = environment.concurrency() if model.remote else 1
         missing = plan.requests - plan.cached
         if not missing:
             plan.seconds = 0.0
-        elif found:
-            plan.seconds = missing * statistics.median(seconds for (seconds,) in found) / min(at_once, missing)
+        else:
+            each = seconds_each(np.array(list(found), np.float64).reshape(-1, 3), plan.tokens_in / missing, plan.tokens_likely / missing)
+            plan.seconds = None if each is None else missing * each / min(at_once, missing)
+
+
+def seconds_each(timed: Float64[np.ndarray, "reply 3"], tokens_in: float, tokens_out: float) -> float | None:
+    """Seconds of a request of so many tokens: shares of each request, token in and token out, fitted to replies.
+
+    None where no answer of about that length was timed.
+
+    >>> seconds_each(np.array([[1.0, 100, 10], [2.0, 100, 20], [4.0, 100, 40]]), 100, 30)
+    3.0
+    >>> seconds_each(np.array([[1.0, 100, 10]]), 100, 400) is None
+    True
+    """
+    lengths = np.maximum(timed[:, 2], 1)
+    if not len(timed) or not lengths.min() / ALIKE <= max(tokens_out, 1) <= lengths.max() * ALIKE:
+        return None
+    shares, _ = nnls(np.column_stack([np.ones(len(timed)), timed[:, 1:]]), timed[:, 0])
+    return round(float(shares @ [1, tokens_in, tokens_out]), 6)
