@@ -31,7 +31,7 @@ SAID = {Status.OK, Status.UNPARSABLE, Status.CUT_OFF, Status.REFUSED}
 ASKER = """
 from neurogloss.llm.client import open_client
 from tests.llm.asking import model, questions
-with open_client("gpt", model(name={name!r}, capabilities=[])) as client:
+with open_client("gpt", model(revision="served", name={name!r}, capabilities=[])) as client:
     client.ask(questions(12), "")
 """
 
@@ -84,7 +84,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 def levels_of(method: str, recordings: Recordings, name: str, excerpts: int = 2, **changed: object) -> SimulatedLevels:
     """Simulations of some excerpts of one neuron through the endpoint."""
     rows, slots = np.array([0]), recordings.slots.where(Split.SCORE)[:excerpts]
-    prompt, asked = PARAMS.prompts.simulate[method], model(name=name, **changed)
+    prompt, asked = PARAMS.prompts.simulate[method], model(revision="served", name=name, **changed)
     texts: list[str | None] = ["words such as w3, w4 and w5"]
     with open_client("gpt", asked) as client:
         if isinstance(prompt, AllAtOncePrompt):
@@ -100,9 +100,11 @@ def works(url: str, name: str, recordings: Recordings, monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     found = []
     for _ in range(2):
-        with open_client("gpt", model(name=name)) as client:
+        with open_client("gpt", model(revision="served", name=name)) as client:
             asked = settings(method="tokens", temperature=0.0, max_tokens=12)
-            candidates = explain_prompted(recordings, np.array([0, 1]), PROMPTS["tokens"], asked, model(name=name), words, client)
+            candidates = explain_prompted(
+                recordings, np.array([0, 1]), PROMPTS["tokens"], asked, model(revision="served", name=name), words, client
+            )
         statuses = {CODES[code] for method in methods for code in levels_of(method, recordings, name).status.ravel()}
         found.append((candidates, statuses))
         # A rerun reaches nobody.
@@ -127,7 +129,7 @@ def survives(url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = kept()
     assert before >= 2
     for _ in range(2):
-        with open_client("gpt", model(name=name, capabilities=[])) as client:
+        with open_client("gpt", model(revision="served", name=name, capabilities=[])) as client:
             assert isinstance(client, CachedClient)
             answers = client.ask(questions(12), "")
             assert all(isinstance(answer, Reply) for answer in answers)
@@ -146,7 +148,7 @@ def kept() -> int:
 
 def test_llama_cpp_answers_and_refuses_an_echo_in_one_line(llama_cpp: str, recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", llama_cpp)
-    with open_client("gpt", model(name="smol", capabilities=[])) as client:
+    with open_client("gpt", model(revision="served", name="smol", capabilities=[])) as client:
         answers = client.ask([question(f"say {number}", max_tokens=4) for number in range(3)], "")
     assert all(isinstance(answer, Reply) for answer in answers)
     with pytest.raises(UserError, match="smol gives no log-probabilities of a prompt; choose simulate.method compact"):
