@@ -40,6 +40,7 @@ def as_folder(gguf: Path, folder: Path) -> Path:
     from neurogloss.subject.model import load_model
 
     model, tokenizer = load_model(gguf, "the embedded model", "float32")
+    model.config.architectures = [type(model).__name__]  # The file of one model names none, and servers go by it.
     del model.config.quantization_config
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
