@@ -43,6 +43,15 @@ def test_a_units_questions_are_those_of_every_stage_with_their_answers(samples: 
     assert cache.run("SELECT COUNT(*) FROM hits")[0][0] <= 1
 
 
+def test_answers_that_were_given_at_an_address_are_found(recordings: Recordings, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    chosen, run = settings(), Run(cache)
+    found = explain(recordings, chosen, run.open)
+    assert "@" in cache.run("SELECT key FROM replies")[0][0]
+    (question,) = kept_questions(recordings, chosen, cache, 0, None)
+    assert question.kept.answer.text == found.rows[0][0].text  # type: ignore[union-attr]  # a reply
+
+
 def test_nothing_is_asked_and_nothing_found_where_nothing_is_kept(recordings: Recordings, cache: Cache) -> None:
     assert kept_questions(recordings, settings(), cache, 0, "a sentence") == []
     assert cache.run("SELECT key FROM replies") == []

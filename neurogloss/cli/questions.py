@@ -5,32 +5,23 @@ from typing import Annotated
 
 import typer
 
-from neurogloss.cli.changes_of_params import Changes, changed_params
+from neurogloss.cli.changes_of_params import Changes, ParamsFile, RecordingsFolder, open_variant
 
 
 def questions(
     out: Annotated[Path, typer.Argument(help="JSONL to write, in the form of OpenAI's batch input.")],
-    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
-    recordings: Annotated[Path, typer.Option(help="What record wrote.")] = Path("data/recordings"),
+    params: ParamsFile = Path("params.yaml"),
+    recordings: RecordingsFolder = Path("data/recordings"),
     changes: Changes = None,
 ) -> None:
     """Write the questions of the first stage that lacks answers. `neurogloss cache import` reads the answers; then run this again."""
     import shlex
 
-    from neurogloss.artifacts.recordings import read_recordings
-    from neurogloss.errors import UserError
     from neurogloss.exchange.questions import STAGES, next_round, write_questions
-    from neurogloss.llm.cache import Cache, cache_file
 
-    settings = changed_params(params, changes)
-    if not recordings.exists():
-        raise UserError(f"{recordings} is not there yet; run `dvc repro record`, which asks no language model, then run this again")
-    cache = Cache(cache_file())
-    try:
-        found = next_round(read_recordings(recordings), settings, cache)
+    with open_variant(recordings, params, changes) as (recorded, settings, cache):
+        found = next_round(recorded, settings, cache)
         count = write_questions(out, found, cache)
-    finally:
-        cache.close()
     if found is None:
         run = " ".join(["dvc exp run", *(f"-S {shlex.quote(change)}" for change in changes)]) if changes else "dvc repro"
         typer.echo(f"every question is answered, so {out} is empty; `{run}` needs no endpoint")

@@ -17,9 +17,8 @@ from neurogloss.config.params import Params
 from neurogloss.config.prompts import ExplainPrompt, SimulatePrompt
 from neurogloss.explainers.prompted import explain_prompted
 from neurogloss.llm.cache import Cache, CachedReply
-from neurogloss.llm.logprobs import levels_only
-from neurogloss.llm.openai.capabilities import remembered
-from neurogloss.llm.request import Answer, Came, Capability, Client, Request, failure
+from neurogloss.llm.cache_only import CacheOnlyClient
+from neurogloss.llm.request import Client, Request, failure
 from neurogloss.llm.tokens import fitting
 from neurogloss.refining.choosing import select_scores
 from neurogloss.simulators.choice import chosen_simulator
@@ -80,33 +79,8 @@ class Replay:
     @contextmanager
     def open(self, name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
         """A client for one stage, as `open_client` opens real ones."""
-        yield ReplayingClient(self, name, model, stage)
 
+        def answered(request: Request, kept: CachedReply) -> None:
+            self.found.append(KeptQuestion(stage, name, request, kept))
 
-class ReplayingClient:
-    """Answers from the cache; what it lacks is unanswered."""
-
-    def __init__(self, replay: Replay, name: str, params: ModelParams, stage: str) -> None:
-        self.replay = replay
-        self.name = name
-        self.params = params
-        self.stage = stage
-
-    def offers(self, capability: Capability) -> bool:
-        """What the params name or an earlier run found out; else no."""
-        if self.params.capabilities is not None:
-            return capability in self.params.capabilities
-        if self.params.provider != "openai":
-            return capability != "json_schema"
-        return bool(remembered(self.replay.cache, self.params, capability))
-
-    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
-        """Known answers; a failure for each other question."""
-        known = self.replay.cache.find(request.key for request in requests)
-        self.replay.found += [
-            KeptQuestion(self.stage, self.name, request, known[request.key]) for request in requests if request.key in known
-        ]
-        return [
-            levels_only(request, known[request.key].answer) if request.key in known else failure(Status.UNANSWERED, "not asked")
-            for request in requests
-        ]
+        yield CacheOnlyClient(self.cache, model, answered, lambda *_: failure(Status.UNANSWERED, "not asked"), lambda _: False)

@@ -25,12 +25,11 @@ from neurogloss.errors import UserError
 from neurogloss.exchange.written import WrittenQuestion, remember
 from neurogloss.explainers.run import check_failures, explain
 from neurogloss.llm.cache import Cache
-from neurogloss.llm.logprobs import levels_only
+from neurogloss.llm.cache_only import CacheOnlyClient
 from neurogloss.llm.openai.bodies import body
-from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities, remembered
+from neurogloss.llm.openai.capabilities import IMPORTED, KnownCapabilities
 from neurogloss.llm.openai.endpoint import endpoint
-from neurogloss.llm.places import kept_at, place_of
-from neurogloss.llm.request import Answer, Came, Capability, Client, Request, failure
+from neurogloss.llm.request import Answer, Capability, Client, Request, failure
 from neurogloss.refining.refine import refine
 from neurogloss.scorers.asked import ask_scorers, first_lenders
 from neurogloss.simulators.borrowing import draw_lenders
@@ -60,41 +59,21 @@ class Round:
         """Whose questions these are."""
         return self.step if self.step in STAGES else "refine"
 
+    def collect(self, request: Request, title: str) -> Answer:
+        """Note a question that is not answered; a failure stands for the answer."""
+        self.unanswered[request.key] = request
+        return failure(Status.UNANSWERED, "not asked yet")
 
-class CollectingClient:
-    """Answers from the cache of replies and collects what it lacks. Asks nobody."""
-
-    def __init__(self, found: Round, cache: Cache) -> None:
-        self.found = found
-        self.cache = cache
-        self.place = place_of(cache, found.params)
-
-    def offers(self, capability: Capability) -> bool:
-        """What the params name or an earlier run found out; UserError where neither is known, because it decides what is asked."""
-        params, name = self.found.params, self.found.model
-        if params.capabilities is not None:
-            return capability in params.capabilities
-        if not params.remote:
-            return capability != "json_schema"
-        known = remembered(self.cache, params, capability)
-        if known is None:
-            raise UserError(
-                f"whether {name} offers {capability} decides what {self.found.step} asks, and is not known; set "
-                f"endpoints.{name}.capabilities to what it offers of [echo, top_logprobs, json_schema], or to []"
-            )
-        return known
-
-    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
-        """Known answers; a failure for each other question."""
-        by_key = {request.key: request for request in requests}
-        known = {key: levels_only(by_key[key], kept.answer) for key, kept, _ in kept_at(self.cache, by_key, self.place)}
-        self.found.answered |= set(known)
-        self.found.unanswered |= {key: request for key, request in by_key.items() if key not in known}
-        return [known.get(request.key, failure(Status.UNANSWERED, "not asked yet")) for request in requests]
+    def undecided(self, capability: Capability) -> bool:
+        """UserError, because it decides what is asked."""
+        raise UserError(
+            f"whether {self.model} offers {capability} decides what {self.step} asks, and is not known; set "
+            f"endpoints.{self.model}.capabilities to what it offers of [echo, top_logprobs, json_schema], or to []"
+        )
 
 
 class Collector:
-    """Opens collecting clients, as `open_client` opens real ones."""
+    """Opens clients that collect questions, as `open_client` opens real ones."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
@@ -103,8 +82,9 @@ class Collector:
     @contextmanager
     def open(self, name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
         """A client for one stage."""
-        self.rounds.append(Round(stage, name, model))
-        yield CollectingClient(self.rounds[-1], self.cache)
+        found = Round(stage, name, model)
+        self.rounds.append(found)
+        yield CacheOnlyClient(self.cache, model, lambda request, kept: found.answered.add(request.key), found.collect, found.undecided)
 
     def open_round(self) -> Round | None:
         """The round that lacks answers, if one does; UserError where a model in this process is to give them."""

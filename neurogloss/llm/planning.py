@@ -1,4 +1,4 @@
-"""A client that asks nothing: it counts what would be asked, what of it is known already, and what the rest may cost."""
+"""What a run would ask: how many questions, what of them is answered already, and what the rest may cost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import nnls
-from tqdm import tqdm
 
 from neurogloss.artifacts.status import Status
 from neurogloss.config import environment
 from neurogloss.config.models import ModelParams
-from neurogloss.llm.cache import Cache
-from neurogloss.llm.logprobs import levels_only
-from neurogloss.llm.openai.capabilities import remembered
-from neurogloss.llm.places import kept_at, place_of
-from neurogloss.llm.request import Answer, Came, Capability, Client, Message, Reply, Request, failure
+from neurogloss.llm.cache import Cache, CachedReply
+from neurogloss.llm.cache_only import CacheOnlyClient
+from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
 from neurogloss.llm.tokens import TokenCounter, counter
 from neurogloss.llm.usage import BATCH_PRICE, worst_usd
 
@@ -54,14 +51,12 @@ class PlannedStep:
     notes: list[str] = field(default_factory=list)
 
 
-class PlanningClient:
-    """Answers from the cache, and otherwise with a placeholder or a failure. Never asks a model, an endpoint or a key."""
+class Counting:
+    """Counts what one step asks; a placeholder or a failure stands for what nobody answered yet."""
 
-    def __init__(self, plan: PlannedStep, params: ModelParams, cache: Cache, count: TokenCounter, answers: int, sentences: int = 0) -> None:
+    def __init__(self, plan: PlannedStep, params: ModelParams, count: TokenCounter, answers: int, sentences: int = 0) -> None:
         self.plan = plan
         self.params = params
-        self.cache = cache
-        self.place = place_of(cache, params)
         self.count = count
         self.answers = answers
         """Lines of a placeholder; 0 fails instead."""
@@ -71,31 +66,25 @@ class PlanningClient:
         self.sizes: dict[Message, int] = {}
         self.placeholders = 0
 
-    def offers(self, capability: Capability) -> bool:
-        """What the params name or an earlier run found out; else taken to be so, and noted."""
-        if self.params.capabilities is not None:
-            return capability in self.params.capabilities
-        if not self.params.remote:
-            return capability != "json_schema"
-        known = remembered(self.cache, self.params, capability)
-        if known is None:
-            self.plan.notes.append(f"whether {self.params.name} offers {capability} is not known yet; taken to be so")
-        return known is not False
+    def answered(self, request: Request, kept: CachedReply) -> None:
+        """Counted as cached."""
+        self.add(request, True)
 
-    def ask(self, requests: list[Request], title: str, arrived: Came | None = None) -> list[Answer]:
-        """Count, and answer as far as the cache goes."""
-        keys = [request.key for request in requests]
-        by_key = dict(zip(keys, requests, strict=True))
-        kept = () if environment.flag("REFRESH") else kept_at(self.cache, keys, self.place)
-        known = {key: levels_only(by_key[key], one.answer) for key, one, _ in kept}
-        for key, request in tqdm(zip(keys, requests, strict=True), "counting", len(keys), unit="request", delay=2, leave=False):
-            if key not in self.seen:
-                self.seen.add(key)
-                self.add(request, key in known)
-        return [known[key] if key in known else self.placeholder(title) for key in keys]
+    def unanswered(self, request: Request, title: str) -> Answer:
+        """Counted as to be asked."""
+        self.add(request, False)
+        return self.placeholder(title)
+
+    def guess(self, capability: Capability) -> bool:
+        """Taken to be so, and noted."""
+        self.plan.notes.append(f"whether {self.params.name} offers {capability} is not known yet; taken to be so")
+        return True
 
     def add(self, request: Request, cached: bool) -> None:
-        """Count one request."""
+        """Count a request once."""
+        if request.key in self.seen:
+            return
+        self.seen.add(request.key)
         self.plan.requests += 1
         self.plan.cached += cached
         if not cached:
@@ -141,7 +130,7 @@ def stand_in(name: str) -> str:
 
 
 class Planner:
-    """Opens planning clients, as `open_client` opens real ones."""
+    """Opens clients that count, as `open_client` opens real ones."""
 
     def __init__(self, cache: Cache, answers: int, sentences: int = 0) -> None:
         self.cache = cache
@@ -153,17 +142,18 @@ class Planner:
 
     @contextmanager
     def open(self, name: str, model: ModelParams, stage: str = "") -> Iterator[Client]:
-        """A planning client for one step."""
+        """A client for one step that counts."""
         count = counter(model)
         plan = PlannedStep(stage, name, counted=count.described)
         self.steps.append(plan)
         answers = {"explain": self.answers, "revise": 1}.get(stage, 0)
-        client = PlanningClient(plan, model, self.cache, count, answers, self.sentences)
-        yield client
+        counting = Counting(plan, model, count, answers, self.sentences)
+        told = counting.answered, counting.unanswered, counting.guess
+        yield CacheOnlyClient(self.cache, model, *told, refresh=environment.flag("REFRESH"))
         self.finish(plan, model)
-        if client.placeholders:
+        if counting.placeholders:
             plan.notes.append(
-                f"{client.placeholders} explanations do not exist yet: later steps are counted with stand-ins of typical length"
+                f"{counting.placeholders} explanations do not exist yet: later steps are counted with stand-ins of typical length"
             )
 
     def finish(self, plan: PlannedStep, model: ModelParams) -> None:
