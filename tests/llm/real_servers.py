@@ -80,14 +80,15 @@ def running(command: list[str], port: int, log: Path, patience_s: float = 300.0,
 
 
 def listens(port: int) -> bool:
+    """Whether it answers; not by its list of models, which `transformers serve` cannot give where the hub's cache has no folder."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
             return True
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code in (401, 404)
     except OSError:
-        return False
+        pass
+    return False
 
 
 def llama_cpp(gguf: Path, log: Path) -> contextlib.AbstractContextManager[str]:

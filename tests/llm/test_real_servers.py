@@ -23,17 +23,21 @@ from neurogloss.simulators import all_at_once, compact, generated
 from neurogloss.simulators.result import SimulatedLevels
 from tests.explainers.test_prompted import PARAMS, PROMPTS, settings, words
 from tests.llm import real_servers
-from tests.llm.asking import model, question, questions
+from tests.llm.asking import model, question
 from tests.tiny import random_recordings
 
 SAID = {Status.OK, Status.UNPARSABLE, Status.CUT_OFF, Status.REFUSED}
 """What a small model that answers can come to; a server that fails would be `unanswered`."""
+QUESTIONS = [question(f"question {number}", max_tokens=8) for number in range(6)]
 ASKER = """
 from neurogloss.llm.client import open_client
-from tests.llm.asking import model, questions
+from tests.llm.asking import model
+from tests.llm.test_real_servers import QUESTIONS
 with open_client("gpt", model(revision="served", name={name!r}, capabilities=[])) as client:
-    client.ask(questions(12), "")
+    client.ask(QUESTIONS, "")
 """
+MOST_TOKENS = 30
+"""Of an answer: a small model writes as many as it may, and what it writes is not looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +93,11 @@ def levels_of(method: str, recordings: Recordings, name: str, excerpts: int = 2,
     with open_client("gpt", asked) as client:
         if isinstance(prompt, AllAtOncePrompt):
             return all_at_once.simulate(recordings, rows, slots, texts, client, prompt, asked)
+        prompt = prompt.model_copy(update={"max_tokens": MOST_TOKENS, "tries": 1})
         if isinstance(prompt, CompactPrompt):
             return compact.simulate(recordings, rows, slots, texts, client, prompt, asked)
         assert isinstance(prompt, GeneratedPrompt)
-        return generated.simulate(recordings, rows, slots, texts, client, prompt.model_copy(update={"max_tokens": 100}), asked)
+        return generated.simulate(recordings, rows, slots, texts, client, prompt, asked)
 
 
 def works(url: str, name: str, recordings: Recordings, monkeypatch: pytest.MonkeyPatch, methods: tuple[str, ...]) -> None:
@@ -131,11 +136,11 @@ def survives(url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         with open_client("gpt", model(revision="served", name=name, capabilities=[])) as client:
             assert isinstance(client, CachedClient)
-            answers = client.ask(questions(12), "")
+            answers = client.ask(QUESTIONS, "")
             assert all(isinstance(answer, Reply) for answer in answers)
             assert client.tally.cached == before
         monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-        before = 12
+        before = len(QUESTIONS)
 
 
 def kept() -> int:
