@@ -308,6 +308,7 @@ def test_a_slash_leads_to_the_search_and_a_question_mark_shows_the_keys(page: Pa
     page.keyboard.type("L1.3?/")
     expect(page.get_by_label("Search explanations")).to_have_value("L1.3?/")
     ready(page, f"{small_view}#/neuron/L0.N0")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("L0.N0")
     page.keyboard.press("/")
     page.keyboard.type("L1N3")
     page.keyboard.press("Enter")
