@@ -1,5 +1,6 @@
 """neurogloss: look at, compare and hand on what the pipeline made. The pipeline itself is run by `dvc repro`."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
@@ -43,25 +44,19 @@ def options(
     """Options of no command."""
 
 
-app.command()(export)
-app.command("import")(import_)
-app.command()(plots)
-app.command()(compare)
-app.command()(changes)
-app.command()(check)
-app.command()(sync)
-app.command()(ui)
-app.command()(show)
-app.command()(table)
-app.command()(view)
-app.command()(plan)
-app.command()(questions)
-app.command()(judge)
-app.command()(revisions)
-app.command()(directions)
-app.add_typer(cache, name="cache")
-app.command()(site)
-app.command()(report)
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Look at a result": (view, show, table, plots, site, report, ui),
+    "Compare results": (compare, changes, check, sync),
+    "Ask language models": (plan, questions),
+    "Better explanations": (revisions, directions, judge),
+    "Exchange": (export, import_),
+}
+"""The commands as `--help` groups them."""
+
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+app.add_typer(cache, name="cache", rich_help_panel="Ask language models")
 
 
 def main() -> None:
