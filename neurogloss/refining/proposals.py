@@ -9,7 +9,8 @@ from neurogloss.config.prompts import SentencesPrompt, fill
 from neurogloss.config.refine import RefineParams
 from neurogloss.errors import ProviderError
 from neurogloss.llm.refusals import refused
-from neurogloss.llm.request import Message, Reply, Request, model_id
+from neurogloss.llm.request import Reply, Request
+from neurogloss.refining.requests import round_request
 
 LINE = re.compile(r"^[-*\s(]*(?:\d{1,3}[.):]\s*)?\**(?P<sort>yes|no)\b\W{0,4}?[:.)\-\u2013\u2014]\**\s*(?P<text>\S.*)$", re.IGNORECASE)
 FENCES = "\"'`*\u201c\u201d\u00ab\u00bb "
@@ -30,14 +31,7 @@ def request(
 ) -> Request:
     """The question for one unit in one round."""
     text = fill(prompt.question, explanation=explanation, count=str(params.sentences))
-    return Request(
-        provider=model.provider,
-        model=model_id(model),
-        messages=(Message("system", prompt.system), Message("user", text)),
-        temperature=explain.temperature,
-        max_tokens=params.max_tokens,
-        sample=explain.seed * 1000 + round_ if explain.temperature > 0 else 0,
-    )
+    return round_request(prompt.system, text, round_, params.max_tokens, explain, model)
 
 
 def read_proposals(answer: Reply | ProviderError, most: int) -> list[Proposal]:

@@ -9,8 +9,9 @@ from neurogloss.config.models import ModelParams
 from neurogloss.config.prompts import Count, Excerpt, RevisePrompt, fill
 from neurogloss.explainers.layouts import highlighted
 from neurogloss.explainers.prompted import PER_MESSAGE
-from neurogloss.llm.request import Message, Request, model_id
+from neurogloss.llm.request import Request
 from neurogloss.measures.levels import levels
+from neurogloss.refining.requests import round_request
 
 
 def request(
@@ -32,14 +33,7 @@ def request(
     for top, kept in cuts:
         text = question(explanation, strongest[:top], shown[:kept], peak, prompt)
         if count(text) <= room:
-            return Request(
-                provider=model.provider,
-                model=model_id(model),
-                messages=(Message("system", prompt.system), Message("user", text)),
-                temperature=params.temperature,
-                max_tokens=params.max_tokens,
-                sample=params.seed * 1000 + round_ if params.temperature > 0 else 0,
-            )
+            return round_request(prompt.system, text, round_, params.max_tokens, params, model)
     return None
 
 
