@@ -19,7 +19,7 @@ from neurogloss.llm.cache import Cache, CachedReply
 from neurogloss.llm.logprobs import levels_only
 from neurogloss.llm.openai.bodies import answer, plain, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities
-from neurogloss.llm.openai.faults import complaint, fault, status_of
+from neurogloss.llm.openai.faults import complaint, fault
 from neurogloss.llm.request import PaidError, Reply, Usage
 
 AT_ONCE = 500
@@ -160,7 +160,7 @@ def answered(question: WrittenQuestion, value: dict[str, Any], cache: Cache) -> 
         if problem.what != "refused":
             longer = f"; lower models.{question.model}.context to what fits" if problem.what == "too_long" else ""
             raise RowError(f"not answered: {' '.join(problem.message.split())[:200]}{longer}")
-        return PaidError(status_of(problem.what), problem.message, Usage())
+        return PaidError(Status.REFUSED, problem.message, Usage())
     # Who answers by hand counts no tokens.
     uncounted = {} if content.get("usage") else {"usage": {"prompt_tokens": 0, "completion_tokens": 0}}
     try:

@@ -12,9 +12,9 @@ import pytest
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.client import CachedClient, open_client
-from neurogloss.llm.request import Answer, Message, PaidError, Reply
+from neurogloss.llm.request import Answer, Message, PaidError, Reply, Usage
 from tests.llm.asking import model, question, questions
-from tests.llm.server import Call, Play, Server, always, chat, faulty, in_turn
+from tests.llm.server import Call, Play, Server, always, chat, error, faulty, in_turn
 
 KEY = "sk-verysecret-0123456789"
 
@@ -230,6 +230,15 @@ def test_an_answer_that_is_none_is_paid_once(body: str, status: str, ask: Callab
         (second,) = ask(server, questions(1))
         assert isinstance(first, PaidError) and isinstance(second, PaidError)
         assert first.status == second.status == status
+        assert len(server.calls) == 1
+
+
+def test_a_prompt_that_a_filter_refuses_is_asked_once(ask: Callable[..., list[Answer]]) -> None:
+    """As what is imported: asking again would not change it, and the stages after it would wait for it for ever."""
+    with Server(always(error(400, "flagged by our content policy", "content_filter"))) as server:
+        for _ in range(2):
+            (found,) = ask(server, questions(1))
+            assert isinstance(found, PaidError) and (found.status, found.usage) == ("refused", Usage())
         assert len(server.calls) == 1
 
 

@@ -25,7 +25,7 @@ from neurogloss.llm.openai.bodies import MalformedError, answer, body, sound
 from neurogloss.llm.openai.capabilities import KnownCapabilities
 from neurogloss.llm.openai.driver import TRIES, Arrived, Driver, StoppedError
 from neurogloss.llm.openai.endpoint import Endpoint
-from neurogloss.llm.openai.faults import Fault, fault, status_of
+from neurogloss.llm.openai.faults import Fault, ended, fault
 from neurogloss.llm.openai.forms import Forms
 from neurogloss.llm.openai.limiter import backoff_s
 from neurogloss.llm.openai.transport import CONNECT_S
@@ -260,7 +260,7 @@ class Batches:
         problem = self.known.adapt(problem, body(request, self.driver.model), sent)
         if problem.what in ("again", "stop"):
             return problem
-        return failure(status_of(problem.what), self.driver.place.redacted(problem.message))
+        return ended(problem, self.driver.place.redacted(problem.message))
 
     async def call(
         self,

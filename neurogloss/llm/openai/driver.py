@@ -22,7 +22,7 @@ from neurogloss.config.models import ModelParams
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.llm.budget import Budget
 from neurogloss.llm.openai.endpoint import Endpoint
-from neurogloss.llm.openai.faults import Fault, status_of
+from neurogloss.llm.openai.faults import Fault, ended
 from neurogloss.llm.openai.limiter import AdaptiveLimiter, backoff_s
 from neurogloss.llm.request import Answer, Request, failure
 from neurogloss.llm.tokens import TokenCounter
@@ -160,7 +160,7 @@ class Driver:
             if problem is None or problem.what == "again":
                 continue
             if problem.what in ("too_long", "refused"):
-                return failure(status_of(problem.what), self.place.redacted(problem.message)), seconds
+                return ended(problem, self.place.redacted(problem.message)), seconds
             if problem.what == "stop":
                 raise StoppedError(self.described(problem.message), problem.status)
             before = before if complaints else self.answers

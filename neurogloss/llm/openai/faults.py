@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from neurogloss.artifacts.status import Status
+from neurogloss.errors import ProviderError
 from neurogloss.llm.openai.bodies import sound
 from neurogloss.llm.openai.forms import TEMPLATE, Form, forms_for
+from neurogloss.llm.request import PaidError, Usage, failure
 
 RETRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 TOO_LONG = re.compile(
@@ -242,6 +244,8 @@ def seconds_of(text: str) -> float | None:
     return round(seconds, 6)
 
 
-def status_of(what: str) -> Status:
-    """The status of a request that ended with this fault."""
-    return {"too_long": Status.TOO_LONG, "refused": Status.REFUSED}.get(what, Status.UNANSWERED)
+def ended(problem: Fault, message: str) -> ProviderError:
+    """What a request gets that this fault ends. Asking again would not change a refusal, so it is one of the answers that are kept."""
+    if problem.what == "refused":
+        return PaidError(Status.REFUSED, message, Usage())
+    return failure(Status.TOO_LONG if problem.what == "too_long" else Status.UNANSWERED, message)
