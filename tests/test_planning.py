@@ -179,6 +179,35 @@ def test_the_time_of_answers_of_another_length_is_unknown(recordings: Recordings
     assert plan(recordings, other, cache)[0].seconds is None
 
 
+def test_an_explanation_that_failed_is_not_simulated(recordings: Recordings, cache: Cache) -> None:
+    chosen = settings()
+    explain(recordings, chosen, Run(cache).open)
+    before = plan(recordings, chosen, cache)[-1]
+    cache.change("""UPDATE replies SET status = 'refused', reply = '{"message": "no", "text": ""}' WHERE rowid = 1""")
+    after = plan(recordings, chosen, cache)[-1]
+    own = len(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
+    assert before.requests - after.requests >= own
+
+
+def test_prompts_that_fit_in_no_way_are_told_and_nothing_is_planned_for_their_units(
+    recordings: Recordings, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = settings()
+    chosen = chosen.model_copy(update={"models": chosen.models | {"gpt": model(context=512)}})
+    assert [step.requests for step in plan(recordings, chosen, cache)] == [0, 0]
+    assert "7 prompts do not fit, however much is cut: the fixed part and one excerpt need" in caplog.text
+
+
+@pytest.mark.parametrize("offered", [None, 0, 1])
+def test_a_run_that_would_stop_for_want_of_an_echo_is_told(offered: int | None, recordings: Recordings, cache: Cache) -> None:
+    chosen = settings(simulator="all_at_once").model_copy(update={"endpoints": {}})
+    if offered is not None:
+        cache.change("INSERT INTO endpoints VALUES ('https://api.openai.com/v1', 'gpt-test', 'echo', ?)", [offered])
+    notes = " ".join(plan(recordings, chosen, cache)[-1].notes)
+    assert ("the run will stop: gpt-test gives no log-probabilities of a prompt; choose simulate.method compact" in notes) == (offered == 0)
+    assert ("whether gpt-test offers echo is not known yet" in notes) == (offered is None)
+
+
 def test_a_batch_is_half_the_price(recordings: Recordings, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     full = plan(recordings, settings(), cache)
     monkeypatch.setenv("BATCH", "1")

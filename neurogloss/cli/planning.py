@@ -37,7 +37,7 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
     asks = isinstance(chosen_simulator(params).prompt, SimulatePrompt)
     if isinstance(prompt, ExplainPrompt) or params.refine.rounds:
         known = explained(recordings, params, texts, planner, asks)
-        texts = [text if text is None else known.get(row, text) for row, text in enumerate(texts)]
+        texts = [known.get(row) for row in range(len(texts))]
     if asks:
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
         with open_simulator(recordings, params, "simulate", planner.open) as simulate:

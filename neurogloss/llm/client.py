@@ -37,10 +37,6 @@ TOGETHER = 32
 """Requests handed to a model in this process at a time: what is kept between two looks at the progress bar."""
 
 
-ECHO_ADVICE = (
-    "choose simulate.method compact, serve the model with vLLM, or put a local one into simulate.model; "
-    "if the endpoint gives them all the same, say so in endpoints.{name}.capabilities"
-)
 SAME_WEIGHTS = (
     "where the same weights answer, stop this run, then `neurogloss cache export FILE` and `neurogloss cache import FILE` make them count "
     "everywhere, as models.{name}.revision does from the start"
@@ -199,7 +195,7 @@ class CachedClient:
     def fetch(self, missing: dict[str, Request], known: dict[str, Answer], asked: set[str], bar: "tqdm[Never]") -> None:
         """Send what no other run is sending, and wait for what one has in flight; `asked` are the keys that went to the provider."""
         if any(request.echo for request in missing.values()) and not self.offers("echo"):
-            raise UserError(f"{self.model.name} gives no log-probabilities of a prompt; {ECHO_ADVICE.format(name=self.name)}")
+            raise UserError(no_echo(self.name, self.model))
         if missing and (given := given_elsewhere(self.cache, missing, self.place)):
             message = "%s: %s of these questions were answered at another address and are asked again where the model is now; %s"
             logger.warning(message, self.name, given, SAME_WEIGHTS.format(name=self.name))
@@ -289,6 +285,14 @@ def open_provider(name: str, model: ModelParams, cache: Cache) -> Provider:
     from neurogloss.llm.openai.provider import open_openai
 
     return open_openai(name, model, cache)
+
+
+def no_echo(name: str, model: ModelParams) -> str:
+    """What to do where a prompt's log-probabilities are needed and the endpoint gives none."""
+    return (
+        f"{model.name} gives no log-probabilities of a prompt; choose simulate.method compact, serve the model with vLLM, or put a local "
+        f"one into simulate.model; if the endpoint gives them all the same, say so in endpoints.{name}.capabilities"
+    )
 
 
 def report(name: str, tally: Tally) -> None:

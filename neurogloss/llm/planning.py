@@ -13,6 +13,7 @@ from neurogloss.config import environment
 from neurogloss.config.models import ModelParams
 from neurogloss.llm.cache import Cache, CachedReply
 from neurogloss.llm.cache_only import CacheOnlyClient
+from neurogloss.llm.client import no_echo
 from neurogloss.llm.request import Answer, Capability, Client, Message, Reply, Request, failure
 from neurogloss.llm.tokens import TokenCounter, counter
 from neurogloss.llm.usage import BATCH_PRICE, worst_usd
@@ -65,6 +66,8 @@ class Counting:
         self.seen: set[str] = set()
         self.sizes: dict[Message, int] = {}
         self.placeholders = 0
+        self.echoes = False
+        """Whether a prompt's log-probabilities are to be asked for."""
 
     def answered(self, request: Request, kept: CachedReply) -> None:
         """Counted as cached."""
@@ -88,6 +91,7 @@ class Counting:
         self.plan.requests += 1
         self.plan.cached += cached
         if not cached:
+            self.echoes |= bool(request.echo)
             tokens, longest = self.count.prompt(request), max(request.max_tokens, self.params.remote)
             self.plan.tokens_in += tokens
             self.plan.tokens_out += longest
@@ -149,7 +153,10 @@ class Planner:
         answers = {"explain": self.answers, "revise": 1}.get(stage, 0)
         counting = Counting(plan, model, count, answers, self.sentences)
         told = counting.answered, counting.unanswered, counting.guess
-        yield CacheOnlyClient(self.cache, model, *told, refresh=environment.flag("REFRESH"))
+        client = CacheOnlyClient(self.cache, model, *told, refresh=environment.flag("REFRESH"))
+        yield client
+        if counting.echoes and not client.offers("echo"):
+            plan.notes.append(f"the run will stop: {no_echo(name, model)}")
         self.finish(plan, model)
         if counting.placeholders:
             plan.notes.append(

@@ -155,6 +155,13 @@ WORDINGS = (
     ),
     Wording(
         "Gemini",
+        "logprobs",
+        400,
+        said('Invalid JSON payload received. Unknown name "logprobs": Cannot find field.'),
+        "RUC-NLPIR/Arbor#49",
+    ),
+    Wording(
+        "Gemini",
         "response_format",
         400,
         said("Json mode is not enabled for models/gemini-pro"),
@@ -175,6 +182,14 @@ WORDINGS = (
         "google-gemini/gemini-cli#4692",
     ),
     Wording("Gemini", "key", 400, said("API key not valid. Please pass a valid API key.", code=400), "continuedev/continue#10530"),
+    Wording(
+        "transformers serve",
+        "model",
+        400,
+        {"detail": "Server is pinned to '/models/smollm2'; requested 'smollm2'."},
+        "transformers 5.23, cli/serving/utils.py",
+    ),
+    Wording("transformers serve", "seed", 422, {"detail": "Unexpected fields in the request: {'seed'}"}, "transformers 5.23"),
     Wording("xAI", "stop", 400, {"code": XAI, "error": "Argument not supported on this model: stop"}, "BerriAI/litellm#11563"),
     Wording(
         "xAI",

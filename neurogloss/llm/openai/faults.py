@@ -45,7 +45,7 @@ KEY = re.compile(
 MODEL = re.compile(
     r"model_not_(found|available)|invalid_model|\bmodels?\b[^.]{0,80}(not found|(do|does) ?(not|n.t) exist|not exist)"
     r"|\bmodels/\S+ is not found|not found the model|(invalid|unknown) model\b|not a valid model|unable to access model"
-    r"|deployment[^.]{0,40}not exist|模型不存在",
+    r"|deployment[^.]{0,40}not exist|模型不存在|server is pinned to",
     re.I,
 )
 """There is no such model."""
