@@ -52,3 +52,19 @@ def test_a_reader_that_stops_reading_leaves_no_traceback() -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=env, check=False)
     os.close(write)
     assert done.stderr == ""
+
+
+def test_a_log_gets_a_state_of_a_progress_bar_every_ten_seconds() -> None:
+    program = """
+import time, typer
+from neurogloss.cli.stage import run
+app = typer.Typer()
+@app.command()
+def main() -> None:
+    from tqdm import tqdm
+    for _ in tqdm(range(1000), desc="counting"):
+        time.sleep(0.0005)
+run(app)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.count("counting") == 2

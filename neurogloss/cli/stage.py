@@ -1,6 +1,7 @@
 """How a stage becomes a command: shared options, errors as one line, an end when the parent ends."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,8 @@ def run(app: typer.Typer) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "openai", "urllib3", "filelock", "alembic", "mlflow", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")  # Seconds between two states of a progress bar in a log.
     try:
         app()
     except UserError as error:
