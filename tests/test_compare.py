@@ -12,11 +12,13 @@ import pytest
 
 from neurogloss.artifacts.recordings import Split
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.cli.against import laid_out, params_of
+from neurogloss.cli.comparison_markdown import comparison_markdown
 from neurogloss.cli.comparison_view import brief_view, comparison_view, verdict
 from neurogloss.cli.text import console
 from neurogloss.comparison.comparison import Comparison, as_json, compare_variants
-from neurogloss.comparison.lock import read_lock
+from neurogloss.comparison.lock import Lock, read_lock
 from neurogloss.comparison.paired import paired
 from neurogloss.comparison.result import Paths
 from neurogloss.comparison.revisions import History
@@ -147,7 +149,7 @@ def test_in_brief_each_verdict_is_a_line_and_the_best_comes_first() -> None:
 
 def test_in_brief_what_cannot_be_judged_says_why() -> None:
     found = as_json(compared(variant("a", [0.1] * 4), variant("b", [None] * 4)))
-    assert str(brief_view(found)) == "b cannot be compared with a: no common neuron"
+    assert str(brief_view(found)) == "b cannot be compared with a: no common unit"
 
 
 def test_several_comparisons_widen_every_interval() -> None:
@@ -211,7 +213,9 @@ def test_the_interval_holds_the_true_difference_in_95_of_100_samples(kind: str, 
         (variant("b", [0.1] * 4, recordings="other"), "different recordings"),
         (variant("b", [0.1] * 4, recordings=""), "different recordings"),
         (variant("a", [0.1] * 4), "named twice"),
-        (variant("b", [0.1] * 5), "different neurons"),
+        (variant("b", [0.1] * 5), "different units"),
+        (variant("b", [0.1] * 4, recordings="other", kind=UnitKind.LATENTS), "^a is of neurons, b of latents; compare results of one kind"),
+        (variant("b", [0.1] * 4, recordings="other", signed=True), "^a is of neurons, b of neuron sides"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(other: Variant, said: str) -> None:
@@ -236,6 +240,20 @@ def test_variants_without_anything_to_compare_are_shown_and_drawn(scores: list[f
         console(100).print(comparison_view(value))
     log_comparison(None, found, value, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_a_comparison_speaks_of_the_kind_of_unit_that_it_compares() -> None:
+    rng = np.random.default_rng(0)
+    scores = [*rng.random(40).tolist(), None]
+    better = [None if one is None else one + 0.2 * rng.random() for one in scores]
+    value = as_json(compared(variant("a", scores, kind=UnitKind.LATENTS), variant("b", better, kind=UnitKind.LATENTS)))
+    terminal = console(120)
+    with terminal.capture() as captured:
+        terminal.print(comparison_view(value), brief_view(value))
+    shown = captured.get()
+    assert value["units"] == {"one": "latent", "many": "latents"} and value["comparisons"][0]["gained"][0]["neuron"][2:4] == ".F"
+    assert "of 41 latents that both score" in shown and "on 40 latents" in shown and "neuron" not in shown
+    assert "latents that changed most" in comparison_markdown(value)
 
 
 def test_equal_comparisons_are_equal_figures(tmp_path: Path) -> None:
@@ -329,6 +347,24 @@ def test_the_reference_of_other_recordings_is_the_working_tree_where_only_they_w
     assert [reference.name for reference in find_references(store, "HEAD")] == ["HEAD", "workspace"]
     lock.write_text(lock.read_text(encoding="utf-8").replace("phrases: 3", "phrases: 4"), encoding="utf-8")
     assert [reference.name for reference in find_references(store, "HEAD")] == ["HEAD"]
+
+
+def test_a_run_of_another_kind_of_unit_has_no_difference_and_says_why(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(toy.folder, tmp_path / "toy", symlinks=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "toy"))
+    monkeypatch.chdir(tmp_path / "toy")
+    here, lock = locate_store(), read_lock(tmp_path / "toy" / "dvc.lock")
+    record = lock.stages["record"]
+    subject = record.params["subject"] | {"units": "heads"}
+    outs = record.outs | {"data/recordings": "0" * 32 + ".dir"}
+    heads = Lock(lock.stages | {"record": replace(record, params=record.params | {"subject": subject}, outs=outs)})
+    run_id = track(heads, Paths(), here)
+    with opened(here) as (client, _):
+        tags = client.get_run(run_id).data.tags
+    assert (tags["units"], tags["verdict"]) == ("heads", "not compared: these are heads, the reference HEAD is of neurons")
+    assert heads.key not in differences(here)
+    with pytest.raises(UserError, match="main is of neurons, .* of heads; compare results of one kind of unit"):
+        compare_variants([load_variant(name, here, Paths()) for name in ("main", run_id)], "top_and_random", 3)
 
 
 def read_lock_at(toy: Toy, revision: str) -> str:

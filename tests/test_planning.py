@@ -83,7 +83,7 @@ class Run:
 
 
 def control_note(requests: int) -> str:
-    return f"{requests} of the requests try other neurons' explanations, for the control (score.controls)"
+    return f"{requests} of the requests try other units' explanations, for the control (score.controls)"
 
 
 def missing(steps: list[PlannedStep]) -> dict[str, int]:

@@ -36,7 +36,7 @@ from jaxtyping import Bool, Float16, Int, Int32
 
 from neurogloss.artifacts.files import open_array, read_json, read_table, understood, write_array, write_json, write_table, written
 from neurogloss.artifacts.sparse import SparseRows, open_rows, write_rows
-from neurogloss.artifacts.units import UnitKind, unit_name
+from neurogloss.artifacts.units import Noun, UnitKind, noun, unit_name
 from neurogloss.errors import UserError
 
 SCHEMA = "neurogloss.recordings"
@@ -204,6 +204,11 @@ class Recordings:
     def promoted_texts(self, row: int, side: int = 0) -> list[str]:
         """Tokens that a unit promotes (side 0) or suppresses (1), the strongest first; empty where they are not known."""
         return [] if self.promoted is None else [self.text(int(token)) for token in self.promoted.tokens[row, side] if token >= 0]
+
+    @property
+    def noun(self) -> Noun:
+        """What the units are called: neurons, latents, neuron sides."""
+        return noun(self.kind, bool((np.asarray(self.indices) < 0).any()))
 
     def name(self, row: int) -> str:
         """How the unit of a row is called: L5.N131."""

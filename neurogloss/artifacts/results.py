@@ -60,18 +60,18 @@ def row_of(recordings: Recordings, text: str) -> int:
 
     `L5.N131` is the name; `L5N131`, `5.131`, `5:131` and `5/131` are understood.
     """
-    kind, named = recordings.kind, parse_name(text)
+    kind, called, named = recordings.kind, recordings.noun, parse_name(text)
     if named is None:
-        raise UserError(f"{text!r} is not a {kind.singular}'s name, expected a layer and an index such as {example(recordings)}")
+        raise UserError(f"{text!r} is not the name of a {called.one}, expected a layer and an index such as {example(recordings)}")
     if named.kind not in (None, kind):
-        raise UserError(f"{text} is a {named.kind.singular}, these recordings are of {kind} such as {example(recordings)}")
+        raise UserError(f"{text} is a {named.kind.singular}, these recordings are of {called.many} such as {example(recordings)}")
     try:
         return recordings.row(named.layer, named.index)
     except KeyError:
         near = ", ".join(nearest(recordings, named.layer, named.index)) or "none at all"
         raise UserError(
-            f"{unit_name(named.layer, named.index, kind)} is not among the {len(recordings):,} recorded {kind}, the nearest are {near}; "
-            "record.layers, record.neurons and record.units in params.yaml say which are recorded"
+            f"{unit_name(named.layer, named.index, kind)} is not among the {len(recordings):,} recorded {called.many}, "
+            f"the nearest are {near}; record.layers, record.neurons and record.units in params.yaml say which are recorded"
         ) from None
 
 

@@ -12,7 +12,7 @@ class Status(StrEnum):
 
     OK = "ok"
     SILENT = "silent_neuron"
-    """The neuron is never above zero on the explain split: there is no peak, hence no level."""
+    """The unit, of whichever kind, is never above zero on the explain split: there is no peak, hence no level."""
     CONSTANT = "constant"
     """The recorded values are all alike: the correlation is undefined."""
     NO_EXPLANATION = "no_explanation"
@@ -29,6 +29,15 @@ class Status(StrEnum):
     """The file of given explanations has none for the unit."""
     NO_EFFECT = "no_effect"
     """With the unit at its mean the subject predicts the same: an ablation score is undefined."""
+
+    @property
+    def label(self) -> str:
+        """The same for people, of units of any kind.
+
+        >>> Status.SILENT.label, Status.CUT_OFF.label
+        ('silent', 'cut off')
+        """
+        return self.value.removesuffix("_neuron").replace("_", " ")
 
 
 CODES: tuple[Status, ...] = tuple(Status)

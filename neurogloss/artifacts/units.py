@@ -6,6 +6,7 @@ A unit is a layer and an index. The negative side of neuron 131 has the index ~1
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class UnitKind(StrEnum):
@@ -29,6 +30,30 @@ class UnitKind(StrEnum):
     def letter(self) -> str:
         """What stands before the index in a name: N, F (feature), H or D."""
         return {UnitKind.NEURONS: "N", UnitKind.LATENTS: "F", UnitKind.HEADS: "H", UnitKind.DIRECTIONS: "D"}[self]
+
+
+class Noun(NamedTuple):
+    """What units are called wherever people read of them."""
+
+    one: str
+    many: str
+
+    def counted(self, count: int) -> str:
+        """A number of them.
+
+        >>> noun(UnitKind.LATENTS).counted(1), noun(UnitKind.HEADS).counted(1200)
+        ('1 latent', '1,200 heads')
+        """
+        return f"{count:,} {self.one if count == 1 else self.many}"
+
+
+def noun(kind: UnitKind, signed: bool = False) -> Noun:
+    """The word for units of a kind; with `signed` for neurons whose negative sides are units of their own.
+
+    >>> noun(UnitKind.HEADS).one, noun(UnitKind.NEURONS, signed=True).many
+    ('head', 'neuron sides')
+    """
+    return Noun("neuron side", "neuron sides") if signed else Noun(kind.singular, kind.value)
 
 
 NAME = re.compile(r"L?(?P<layer>\d{1,6})(?:[.:/](?P<letter>[NFHD]?)|(?P<bare>[NFHD]))(?P<index>\d{1,9})(?P<side>-?)", re.IGNORECASE)

@@ -28,7 +28,7 @@ def comparison_markdown(found: dict[str, Any]) -> str:
             "",
             figure(found),
             "",
-            "<details><summary>by layer, and the neurons that changed most</summary>",
+            f"<details><summary>by layer, and the {found['units']['many']} that changed most</summary>",
             "",
             "```text",
             captured.get().rstrip().replace("```", "'''"),

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from neurogloss.artifacts.units import Noun
 from neurogloss.cli.text import number, visible
 
 BY_LAYER = "difference by layer; * the layer's own 95 % interval leaves out 0"
@@ -14,11 +15,16 @@ BY_LAYER = "difference by layer; * the layer's own 95 % interval leaves out 0"
 WIDENED = "{} comparisons: the intervals are widened so that all of them hold together with 95 % (Bonferroni)"
 
 
+def called(found: dict[str, Any]) -> Noun:
+    """What the units are called."""
+    return Noun(**found["units"])
+
+
 def comparison_view(found: dict[str, Any]) -> Group:
-    """The verdicts, then the layers, then for each variant the neurons that gained and lost most. `found` is the comparison's JSON."""
+    """The verdicts, then the layers, then for each variant the units that gained and lost most. `found` is the comparison's JSON."""
     parts: list[RenderableType] = [verdicts(found), notes(found), Text(BY_LAYER), layers(found)]
     for versus in found["comparisons"]:
-        parts += [neurons(found["against"], versus, side) for side in ("gained", "lost") if versus[side]]
+        parts += [changed(found, versus, side) for side in ("gained", "lost") if versus[side]]
     return Group(*parts)
 
 
@@ -39,13 +45,13 @@ def sentence(versus: dict[str, Any], found: dict[str, Any]) -> str:
     interval = (
         "" if versus["ci_low"] is None else f" ({100 * found['level']:.4g} %: {signed(versus['ci_low'])} to {signed(versus['ci_high'])})"
     )
-    means = f"from {number(versus['mean_reference'], 3)} to {number(versus['mean_variant'], 3)} on {versus['neurons']:,} neurons"
-    return f"{line}: {signed(versus['difference'])}{interval}, {means}"
+    means = f"from {number(versus['mean_reference'], 3)} to {number(versus['mean_variant'], 3)}"
+    return f"{line}: {signed(versus['difference'])}{interval}, {means} on {called(found).counted(versus['neurons'])}"
 
 
 def verdicts(found: dict[str, Any]) -> Table:
-    """One row per variant: both means are over the neurons that it shares with the reference."""
-    table = grid("variant", "neurons", "from", "to", "difference", f"{100 * found['level']:.4g} %", padding=(0, 1, 0, 0))
+    """One row per variant: both means are over the units that it shares with the reference."""
+    table = grid("variant", called(found).many, "from", "to", "difference", f"{100 * found['level']:.4g} %", padding=(0, 1, 0, 0))
     table.show_edge = False  # Two columns less: names of twelve letters fit into eighty.
     table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].min_width = False, "fold", 10
     table.add_column("", no_wrap=True)
@@ -62,7 +68,7 @@ def verdicts(found: dict[str, Any]) -> Table:
 def verdict(versus: dict[str, Any]) -> str:
     """What the interval says, in words."""
     if versus["neurons"] == 0:
-        return "no common neuron"
+        return "no common unit"
     if versus["tied_share"] == 1:
         return "all the same"
     if versus["within_noise"] is None:
@@ -73,12 +79,12 @@ def verdict(versus: dict[str, Any]) -> str:
 
 
 def notes(found: dict[str, Any]) -> Text:
-    """How many neurons were won, and which were left out."""
+    """How many units were won, and which were left out."""
     lines = []
     for versus in found["comparisons"]:
         line = (
             f"{visible(versus['variant'])}: higher on {versus['won_share']:.0%} and lower on {versus['lost_share']:.0%} of the "
-            f"{versus['neurons']:,} of {found['neurons']:,} neurons that both score"
+            f"{versus['neurons']:,} of {called(found).counted(found['neurons'])} that both score"
         )
         left_out = [
             f"{versus[key]:,} {words}"
@@ -102,18 +108,18 @@ def notes(found: dict[str, Any]) -> Text:
 
 def layers(found: dict[str, Any]) -> Table:
     """Difference by layer and variant."""
-    table = grid("layer", "neurons", *(versus["variant"] for versus in found["comparisons"]))
+    table = grid("layer", called(found).many, *(versus["variant"] for versus in found["comparisons"]))
     for rows in zip(*(versus["layers"] for versus in found["comparisons"]), strict=True):
         cells = [f"{signed(row['difference'])}{'*' if row['within_noise'] is False else ' '}" for row in rows]
         table.add_row(str(rows[0]["layer"]), str(max(row["neurons"] for row in rows)), *cells)
     return table
 
 
-def neurons(reference: str, versus: dict[str, Any], side: str) -> Table:
-    """Neurons that gained or lost most, with both explanations."""
-    table = grid("neuron", "difference", "from", "to")
+def changed(found: dict[str, Any], versus: dict[str, Any], side: str) -> Table:
+    """Units that gained or lost most, with both explanations."""
+    table = grid(called(found).one, "difference", "from", "to")
     table.title = Text(f"{visible(versus['variant'])}: {side} most", justify="left")
-    table.add_column(Text(visible(reference)), ratio=1)
+    table.add_column(Text(visible(found["against"])), ratio=1)
     table.add_column(Text(visible(versus["variant"])), ratio=1)
     for row in versus[side]:
         texts = [Text(visible(row[f"explanation_{which}"] or "-")) for which in ("reference", "variant")]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from neurogloss.artifacts.results import Results
 
 
@@ -41,7 +43,7 @@ def export(
             openai(folder, results, surplus)
         else:
             neuronpedia(folder, results, surplus)
-    typer.echo(f"{len(results):,} {results.recordings.kind} in {out}")
+    typer.echo(f"{results.recordings.noun.counted(len(results))} in {out}")
 
 
 def parquet(folder: Path, results: "Results", surplus: bool, shard: int, metrics: Path) -> None:
@@ -69,19 +71,21 @@ def parquet(folder: Path, results: "Results", surplus: bool, shard: int, metrics
 
 def neuronpedia(folder: Path, results: "Results", surplus: bool) -> None:
     """Files of features, activations and explanations."""
-    from tqdm import tqdm
-
     from neurogloss.exchange.neuronpedia import write_neuronpedia
 
-    for _ in tqdm(write_neuronpedia(folder, results, surplus), total=len(results), desc="export", unit="unit", disable=None):
-        pass
+    show_progress(write_neuronpedia(folder, results, surplus), results)
 
 
 def openai(folder: Path, results: "Results", surplus: bool) -> None:
     """One file per neuron and kind."""
-    from tqdm import tqdm
-
     from neurogloss.exchange.openai import write_openai
 
-    for _ in tqdm(write_openai(folder, results, surplus), total=len(results), desc="export", unit="neuron", disable=None):
+    show_progress(write_openai(folder, results, surplus), results)
+
+
+def show_progress(rows: "Iterator[int]", results: "Results") -> None:
+    """Write unit by unit."""
+    from tqdm import tqdm
+
+    for _ in tqdm(rows, total=len(results), desc="export", unit=results.recordings.noun.one, disable=None):
         pass

@@ -33,7 +33,7 @@ def import_(
     from neurogloss.exchange.published import published
 
     def progress(paths: Iterable[Path], what: str) -> Iterable[Path]:
-        return tqdm(paths, desc=what, unit="neuron", disable=None)
+        return tqdm(paths, desc=what, unit="unit", disable=None)
 
     with TemporaryDirectory(prefix="neurogloss-") as unpacked:
         kind = unpack(source, Path(unpacked)) if is_neuronpedia(source) else UnitKind.NEURONS

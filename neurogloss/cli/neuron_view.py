@@ -18,7 +18,7 @@ from neurogloss.measures.levels import levels
 
 BESIDE = {
     "": {"random_only": "random only", "top_only": "top only"},
-    "beside it": {"token_table": "token table (baseline)", "control": "other neurons' sentences (control)", "margin": "score less control"},
+    "beside it": {"token_table": "token table (baseline)", "control": "other units' sentences (control)", "margin": "score less control"},
     "calibrated": {"variance_explained": "variance explained"},
 }
 """Line -> column of the scores -> label."""
@@ -63,17 +63,21 @@ def facts(results: Results, row: int) -> Table:
 def explanation(results: Results, row: int) -> Text:
     """The sentence, or why there is none."""
     kept = results.explanations.rows[row].kept
-    return Text(visible(kept.text), style="bold") if kept.text is not None else Text(f"none: {kept.status}")
+    return Text(visible(kept.text), style="bold") if kept.text is not None else Text(f"none: {kept.status.label}")
 
 
 def scores(results: Results, row: int) -> Iterator[tuple[str, str]]:
     """Label and value of each score, the first with its interval; or why there is none."""
     found = results.score(row)
     if found["top_and_random"] is None:
-        yield "score", f"none: {found['status']}"
+        yield "score", f"none: {Status(found['status']).label}"
         return
     interval = f" ({number(found['ci_low'])} to {number(found['ci_high'])}, 95 %)" if found["ci_low"] is not None else ""
-    over = f"over {found['excerpts']} excerpts" if found["status"] == Status.OK else f"({found['status']} counts as a constant prediction)"
+    over = (
+        f"over {found['excerpts']} excerpts"
+        if found["status"] == Status.OK
+        else f"({Status(found['status']).label} counts as a constant prediction)"
+    )
     yield "score", f"{number(found['top_and_random'])}{interval} {over}"
     for title, measures in BESIDE.items():
         yield title, " · ".join(f"{label} {number(found[key])}" for key, label in measures.items())
@@ -112,7 +116,7 @@ def excerpt(results: Results, row: int, slot: int, colours: bool) -> RenderableT
         return Group(Text(f"\n{label}", style="dim"), true)
     status = int(simulations.status[row, places[0]])
     if status != OK:
-        return Group(Text(f"\n{label} · not simulated: {CODES[status]}", style="dim"), true)
+        return Group(Text(f"\n{label} · not simulated: {CODES[status].label}", style="dim"), true)
     simulated = np.asarray(simulations.levels[row, places[0]], dtype=np.float64)
     found = correlation(recorded, simulated)
     pair = Table.grid(padding=(0, 2), expand=True)

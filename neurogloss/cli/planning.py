@@ -45,7 +45,7 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
             step = planner.steps[-1]
             own = step.requests
             borrow(simulate, recordings, texts, ~recordings.silent, *drawn(params))
-            step.notes.append(f"{step.requests - own} of the requests try other neurons' explanations, for the control (score.controls)")
+            step.notes.append(f"{step.requests - own} of the requests try other units' explanations, for the control (score.controls)")
     if params.score.scorers:
         borrowers, lenders = draw_lenders(recordings.layers, texts, ~recordings.silent, *drawn(params))
         ask_scorers(recordings, texts, first_lenders(borrowers, lenders, len(recordings)), params, planner.open)

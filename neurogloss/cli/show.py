@@ -1,4 +1,4 @@
-"""neurogloss show: one neuron on a terminal."""
+"""neurogloss show: one unit on a terminal."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ Data = Annotated[Path, typer.Option(help="Folder that holds what the stages wrot
 
 
 def show(
-    neuron: Annotated[str, typer.Argument(help="Layer and index, such as L5.N131.")],
+    neuron: Annotated[str, typer.Argument(help="Layer and index, such as L5.N131, L5.F8021 or L5.H3.")],
     splits: Annotated[str, typer.Option(help="Which excerpts: score, explain, calibrate, select, fit, or several with commas.")] = "score",
     data: Data = Path("data"),
     width: Annotated[int | None, typer.Option(help="Columns; default: the terminal's.", min=40)] = None,

@@ -13,7 +13,7 @@ def site(
         list[str] | None,
         typer.Option(help="Another result of the same recordings: what `compare` takes, or a folder; NAME=... gives it a name."),
     ] = None,
-    model: Annotated[bool, typer.Option(help="Load the model: tokens by weight, connected neurons, search by meaning.")] = True,
+    model: Annotated[bool, typer.Option(help="Load the model: tokens by weight, connected units, search by meaning.")] = True,
     questions: Annotated[bool, typer.Option(help="What language models were asked and answered, as far as replies are kept here.")] = True,
 ) -> None:
     """Write the viewer as static files that any web server can host; a small result also opens as a file."""

@@ -17,7 +17,7 @@ def table(
     import json
 
     from neurogloss.artifacts.results import read_results
-    from neurogloss.cli.overview_view import overview
+    from neurogloss.cli.overview_view import noun_of, overview
     from neurogloss.cli.text import console
     from neurogloss.comparison.lock import read_lock
     from neurogloss.errors import UserError
@@ -26,8 +26,9 @@ def table(
         raise UserError(f"{metrics} is missing; run `dvc repro`")
     results = read_results(data)
     summary = json.loads(metrics.read_text(encoding="utf-8"))
-    if summary["neurons"] != len(results):
-        raise UserError(f"{metrics} is about {summary['neurons']} neurons, {data} about {len(results)}; run `dvc repro`")
+    if (summary["neurons"], noun_of(summary)) != (len(results), results.recordings.noun):
+        there, here = noun_of(summary).counted(summary["neurons"]), results.recordings.noun.counted(len(results))
+        raise UserError(f"{metrics} is about {there}, {data} about {here}; run `dvc repro`")
     console(width).print(overview(results, summary, rows))
     if lock.exists() and (caution := read_lock(lock).caution):
         console(width).print(caution)

@@ -1,4 +1,4 @@
-"""Comparing variants neuron by neuron: all against the first."""
+"""Comparing variants unit by unit: all against the first."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from neurogloss.artifacts.units import UnitKind, unit_name
+from neurogloss.artifacts.units import Noun, UnitKind, noun, unit_name
 from neurogloss.comparison.paired import Paired, paired
 from neurogloss.errors import UserError
 from neurogloss.scorers.intervals import LEVEL
@@ -30,6 +30,13 @@ class Variant:
     """(layer, neuron) -> explanation."""
     kind: UnitKind = UnitKind.NEURONS
     """What the units are."""
+    signed: bool = False
+    """Whether negative sides of neurons are among them."""
+
+    @property
+    def noun(self) -> Noun:
+        """What the units are called."""
+        return noun(self.kind, self.signed)
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,8 @@ def check(variants: list[Variant], score: str) -> None:
         raise UserError(f"a variant is named twice: {', '.join(names)}")
     first = variants[0]
     for other in variants[1:]:
-        if other.kind != first.kind:
-            raise UserError(f"{first.name} explains {first.kind}, {other.name} {other.kind}; compare results of one kind of unit")
+        if other.noun != first.noun:
+            raise UserError(f"{first.name} is of {first.noun.many}, {other.name} of {other.noun.many}; compare results of one kind of unit")
         if not first.recordings or other.recordings != first.recordings:
             raise UserError(
                 f"{first.name} and {other.name} are of different recordings ({first.recordings or 'unknown'} and "
@@ -113,7 +120,7 @@ def align(variants: list[Variant], score: str) -> Aligned:
     for variant in variants:
         same = np.array_equal(variant.scores["layer"].to_numpy(), layers) and np.array_equal(variant.scores["neuron"].to_numpy(), indices)
         if not same:
-            raise UserError(f"{variant.name} and {variants[0].name} hold scores of different neurons; run `dvc repro` on both")
+            raise UserError(f"{variant.name} and {variants[0].name} hold scores of different units; run `dvc repro` on both")
         rows.append(np.asarray(variant.scores[score].to_numpy(zero_copy_only=False), np.float64))
     return Aligned([variant.name for variant in variants], layers, indices, np.stack(rows))
 
@@ -150,6 +157,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "score": comparison.score,
         "level": round(comparison.level, DIGITS),
         "recordings": comparison.variants[0].recordings,
+        "units": comparison.variants[0].noun._asdict(),
         "neurons": len(comparison.aligned.layers),
         "variants": [variant_json(comparison, place) for place in range(len(comparison.variants))],
         "against": comparison.aligned.names[0],

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from neurogloss.artifacts.units import UnitKind
+from neurogloss.artifacts.units import Noun, UnitKind, noun
 from neurogloss.comparison.ruler import caution_about, simulator, without_unused
 from neurogloss.errors import UserError
 
@@ -83,9 +83,19 @@ class Lock:
     @property
     def kind(self) -> UnitKind:
         """What the units of the result are."""
+        return UnitKind(self.subject.get("units", UnitKind.NEURONS))
+
+    @property
+    def noun(self) -> Noun:
+        """What the units are called."""
+        return noun(self.kind, bool(self.subject.get("signed")))
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """The params of the subject that was recorded; empty where the lock does not say."""
         record = self.stages.get("record")
         subject = record.params.get("subject") if record else None
-        return UnitKind(subject.get("units", UnitKind.NEURONS)) if isinstance(subject, dict) else UnitKind.NEURONS
+        return subject if isinstance(subject, dict) else {}
 
     @property
     def caution(self) -> str:

@@ -94,7 +94,7 @@ def choose_layout(neurons: Sequence[Neuron], counts: Counter[str], per_split: in
     if each < 1:
         differ = f"; the lengths differ, from {min(lengths)} to {max(lengths)} tokens" if len(lengths) > 1 else ""
         raise UserError(
-            f"most neurons have {top} top and {random} random excerpts of the commonest length, {tokens} tokens{differ}; "
+            f"most units have {top} top and {random} random excerpts of the commonest length, {tokens} tokens{differ}; "
             "splits need at least 4 and 3 of one length"
         )
     kept = [neuron for neuron in neurons if neuron.tops[tokens] >= top and neuron.randoms[tokens] >= random]

@@ -8,26 +8,27 @@ from neurogloss.artifacts.recordings import Recordings
 
 FIELDS = {
     "neurons": {
-        "name, layer, neuron": "which neuron; layer 0 is nearest to the input",
+        "name, layer, neuron": "which unit; layer 0 is nearest to the input",
         "explanation, explanation_status": "the sentence, or why there is none",
         "status": "`ok`, or why there is no score; a failure is never zero; `no_explanation` is, as a constant prediction is",
         "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
         "random_only, top_only": "the same over one kind of excerpts",
-        "ci_low, ci_high": "95 % interval of top_and_random over the neuron's excerpts; null where they are too few or too much alike",
+        "ci_low, ci_high": "95 % interval of top_and_random over the unit's excerpts; null where they are too few or too much alike",
         "variance_explained": "after a straight line fitted on the calibrate excerpts",
         "token_table": "baseline: the score of the mean activation per token, no explanation",
-        "control": "the mean score of other neurons' explanations on this neuron's excerpts; null for neurons that were not sampled for it",
+        "control": "the mean score of other units' explanations on this unit's excerpts; null for units that were not sampled for it",
         "margin": "top_and_random less control",
-        "sensitivity": "mean correlation of what is simulated for its explanation and for those of other neurons; 1: nothing is read",
-        "detection, fuzzing": "balanced accuracy of a language model that says in which excerpts the explanation holds; null where not run",
-        "detection_auc, fuzzing_auc": "area under the ROC curve, where the answers came with probabilities",
-        "detection_control, fuzzing_control": "the same questions with another neuron's explanation",
-        "detection_status, fuzzing_status": "`ok`, or why there is no accuracy; null where not run",
-        "detection_failed, fuzzing_failed": "excerpts without a rating",
+        "sensitivity": "mean correlation of what is simulated for its explanation and for those of other units; 1: nothing is read",
+        "detection, fuzzing, attends": "balanced accuracy of a language model that says in which excerpts the explanation holds, for heads "
+        "in which pairs of tokens; null where not run",
+        "detection_auc, fuzzing_auc, attends_auc": "area under the ROC curve, where the answers came with probabilities",
+        "detection_control, fuzzing_control, attends_control": "the same questions with another unit's explanation",
+        "detection_status, fuzzing_status, attends_status": "`ok`, or why there is no accuracy; null where not run",
+        "detection_failed, fuzzing_failed, attends_failed": "excerpts or pairs without a rating",
         "ablation": "1 less the divergence of the next-token distributions where the simulation replaces the unit, over that where its "
         "mean does; null where not run, or where the mean changes nothing",
-        "ablation_ci_low, ablation_ci_high": "its 95 % interval over the neuron's excerpts",
-        "ablation_random_only, ablation_control": "the same on random excerpts only, and with another neuron's explanation",
+        "ablation_ci_low, ablation_ci_high": "its 95 % interval over the unit's excerpts",
+        "ablation_random_only, ablation_control": "the same on random excerpts only, and with another unit's explanation",
         "ablation_status": "`ok`, or why there is none; null where not run",
         "excerpts": "score excerpts with a simulation",
         "mean, variance, skewness, kurtosis, above_zero_share": "over the whole corpus",
@@ -36,8 +37,8 @@ FIELDS = {
     },
     "candidates": {"text, status, select_score": "every answer of the explainer; its correlation on the select excerpts where compared"},
     "excerpts": {
-        "name, layer, neuron": "which neuron",
-        "rank, kind, split": "place among the neuron's excerpts (0 is the strongest), `top` or `random`, and what it was used for",
+        "name, layer, neuron": "which unit",
+        "rank, kind, split": "place among the unit's excerpts (0 is the strongest), `top` or `random`, and what it was used for",
         "document, start": "where the text is from",
         "tokens, token_ids": "the text; half characters show as the replacement character, the ids are exact",
         "activations": "the model's own numbers",
@@ -92,7 +93,7 @@ def trust(metrics: dict[str, Any] | None) -> str:
         ("score less control", metrics["margin"]),
     )
     lines = [f"| {label} | {found['mean']} | {interval(found)} |" for label, found in rows]
-    head = f"{metrics['scored']:,} of {metrics['neurons']:,} neurons have a score.\n\n| | mean | 95 % interval |\n|---|---|---|\n"
+    head = f"{metrics['scored']:,} of {metrics['neurons']:,} units have a score.\n\n| | mean | 95 % interval |\n|---|---|---|\n"
     return head + "\n".join(lines)
 
 

@@ -29,7 +29,12 @@ PER_BATCH = 256
 BINS = 40
 TOP = -1
 """In place of a bin: the excerpt is one of the strongest."""
-SETS = {UnitKind.NEURONS: "mlp-neurons", UnitKind.LATENTS: "latents", UnitKind.HEADS: "att-heads"}
+SETS = {
+    UnitKind.NEURONS: "mlp-neurons",
+    UnitKind.LATENTS: "latents",
+    UnitKind.HEADS: "att-heads",
+    UnitKind.DIRECTIONS: "mlp-directions",
+}
 METHOD = "neurogloss"
 Json = dict[str, Any]
 
@@ -103,7 +108,7 @@ def feature(results: Results, row: int) -> Json:
 def hook_of(recordings: Recordings, layer: int) -> str:
     """Where the units read, in TransformerLens' words where it has any."""
     coders = {coder["layer"]: coder["hook"] for coder in recordings.about.get("sae", [])}
-    usual = {UnitKind.NEURONS: "mlp.hook_post", UnitKind.HEADS: "attn.hook_result"}
+    usual = {UnitKind.NEURONS: "mlp.hook_post", UnitKind.DIRECTIONS: "mlp.hook_post", UnitKind.HEADS: "attn.hook_result"}
     return str(coders.get(layer) or f"blocks.{layer}.{usual.get(recordings.kind, 'hook')}")
 
 
@@ -215,7 +220,9 @@ def key_of(where: str, line: Json) -> tuple[int, int]:
 
 
 def kind_of(source: str, hook: str) -> UnitKind:
-    """What the features of a source are: neurons and heads say so in its name or their hook, all others are latents."""
+    """What the features of a source are: neurons, heads and directions say so in its name or their hook, all others are latents."""
     if "neuron" in source or hook.endswith("mlp.hook_post"):
         return UnitKind.NEURONS
+    if "direction" in source:
+        return UnitKind.DIRECTIONS
     return UnitKind.HEADS if "head" in source or hook.endswith("hook_result") else UnitKind.LATENTS

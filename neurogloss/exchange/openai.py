@@ -58,10 +58,7 @@ def decimals(values: Float16[np.ndarray, " token"], known: Texts) -> list[float 
 def write_openai(folder: Path, results: Results, surplus: bool) -> Iterator[int]:
     """Write every neuron; yields its row when it is written. `surplus` adds the excerpts beyond those dealt to splits."""
     if results.recordings.kind is not UnitKind.NEURONS or (np.asarray(results.recordings.indices) < 0).any():
-        raise UserError(
-            f"the JSON of Bills et al. 2023 is of neurons, these are {results.recordings.kind} or negative sides; "
-            "export parquet or neuronpedia"
-        )
+        raise UserError(f"the JSON of Bills et al. 2023 is of neurons, these are {results.recordings.noun.many}; export parquet")
     known = texts(results.recordings)
     splits = (*DEALT, Split.FIT) if surplus else DEALT
     for row in range(len(results)):

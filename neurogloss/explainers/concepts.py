@@ -94,7 +94,7 @@ def explain_concepts(recordings: Recordings, phrase_levels: PhraseLevels, params
         phrase_levels.levels(bank), entries, weights, variants, words.tolist(), np.array([speakable(word) for word in words], bool), params
     )
     found: list[Candidate] = []
-    with tqdm(total=len(recordings), desc="fitting concepts", unit="neuron", delay=1, leave=False) as bar:
+    with tqdm(total=len(recordings), desc="fitting concepts", unit=recordings.noun.one, delay=1, leave=False) as bar:
         for picked in map_shards(fit_block, shared, blocks(recordings, slots)):
             texts = [[bank[one] if isinstance(one, int) else one for one in several] for several in picked]
             found += [candidate(bool(recordings.silent[len(found) + place]), several) for place, several in enumerate(texts)]

@@ -13,7 +13,7 @@ from neurogloss.phrases.quoted import naming, variant
 
 def explain_token_list(recordings: Recordings, params: TokenListParams) -> list[Candidate]:
     """One candidate per neuron, in order: its strongest tokens, each variant once."""
-    rows = tqdm(range(len(recordings)), desc="listing tokens", unit="neuron", delay=1, leave=False)
+    rows = tqdm(range(len(recordings)), desc="listing tokens", unit=recordings.noun.one, delay=1, leave=False)
     return [candidate(recordings, row, params) for row in rows]
 
 

@@ -42,10 +42,10 @@ def refine_in_rounds(
     """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from, and what revision did.
 
     Without rounds a single candidate passes through: no simulator is opened. `reader` opens the subject; by default the recordings' own.
-    Raises UserError where recordings and candidates are of different neurons.
+    Raises UserError where recordings and candidates are of different units.
     """
     if not (np.array_equal(recordings.layers, candidates.layers) and np.array_equal(recordings.indices, candidates.indices)):
-        raise UserError("recordings and candidates are of different neurons; run `dvc repro`")
+        raise UserError("recordings and candidates are of different units; run `dvc repro`")
     rows, revisions = [list(row) for row in candidates.rows], list[Revision]()
     scores: list[list[float | None]] = [[None] * len(row) for row in rows]
     revising = params.refine.rounds > 0

@@ -17,6 +17,7 @@ from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Split
 from neurogloss.artifacts.scores import SCORES
 from neurogloss.artifacts.simulations import NOBODY, Simulations
 from neurogloss.artifacts.status import CODES, Status
+from neurogloss.artifacts.units import noun
 from neurogloss.config.environment import threads
 from neurogloss.config.params import Params
 from neurogloss.config.prompts import Ablation
@@ -64,7 +65,7 @@ def score(
         return scores_of(block, rows, token_table_levels(recordings, rows, where.slots))
 
     parts = []
-    bar = tqdm(total=len(recordings), desc="score", unit="neuron", unit_scale=True, disable=None)
+    bar = tqdm(total=len(recordings), desc="score", unit=recordings.noun.one, unit_scale=True, disable=None)
     with bar, ThreadPoolExecutor(threads()) as pool:
         for found in pool.map(part, range(0, len(recordings), BLOCK)):
             parts.append(found)
@@ -72,7 +73,7 @@ def score(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     enough = np.asarray(usable(np.asarray(simulations.status), where, params.score.min_excerpts_share).any(axis=1))
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
-    logger.info("scored %s of %s neurons", int(np.isfinite(columns["top_and_random"]).sum()), len(why))
+    logger.info("scored %s of %s", int(np.isfinite(columns["top_and_random"]).sum()), recordings.noun.counted(len(why)))
     lenders = first_lenders(borrowed.rows, borrowed.lenders, len(recordings))
     asked = ask_scorers(recordings, explanations.texts, lenders, params, opened)
     check_ratings(asked, params.limits.max_failed_share)
@@ -131,15 +132,16 @@ def about_units(recordings: Recordings) -> dict[str, Any]:
     coders = [
         {key: coder[key] for key in ("layer", "format", "latents", "variance_explained", "l0")} for coder in recordings.about.get("sae", [])
     ]
-    return {"kind": str(recordings.kind), "dead": int((shares == 0).sum()), **({"sae": coders} if coders else {})}
+    signed = {"signed": True} if recordings.noun != noun(recordings.kind) else {}
+    return {"kind": str(recordings.kind), **signed, "dead": int((shares == 0).sum()), **({"sae": coders} if coders else {})}
 
 
 def check_same_neurons(recordings: Recordings, other: Explanations | Simulations, what: str) -> None:
     """Raise UserError unless both are about the same neurons in the same order."""
     if not len(recordings):
-        raise UserError("the recordings hold no neuron; check record.layers and record.neurons and run `dvc repro`")
+        raise UserError("the recordings hold no unit; check record.layers and record.neurons and run `dvc repro`")
     if not (np.array_equal(recordings.layers, other.layers) and np.array_equal(recordings.indices, other.indices)):
-        raise UserError(f"the {what} are of other neurons than the recordings; run `dvc repro`")
+        raise UserError(f"the {what} are of other units than the recordings; run `dvc repro`")
 
 
 def statuses(

@@ -61,7 +61,7 @@ def ask_excerpts(
         raise ValueError(f"{len(rows)} neurons but {len(texts)} explanations")
     result = blank(len(rows), len(slots), recordings.corpus.shape[1], Status.NO_EXPLANATION)
     pending: list[Pending] = []
-    for neuron, (row, text) in enumerate(tqdm(list(zip(rows, texts, strict=True)), "simulating", unit="neuron", delay=5)):
+    for neuron, (row, text) in enumerate(tqdm(list(zip(rows, texts, strict=True)), "simulating", unit="unit", delay=5)):
         if text is None:
             continue
         excerpts = [[recordings.vocabulary[token] for token in tokens] for tokens in recordings.tokens(int(row), slots)]

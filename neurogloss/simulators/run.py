@@ -30,7 +30,7 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
     Raises UserError where recordings and explanations are of different neurons, or more failed than `limits.max_failed_share` allows.
     """
     if not (np.array_equal(recordings.layers, explanations.layers) and np.array_equal(recordings.indices, explanations.indices)):
-        raise UserError("recordings and explanations are of different neurons; run `dvc repro`")
+        raise UserError("recordings and explanations are of different units; run `dvc repro`")
     slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
     chosen = chosen_simulator(params)
     if said := caution(params.prompts.explain[params.explain.method].layout, chosen.prompt.layout):

@@ -54,11 +54,12 @@ def draw_shares(axis: "Axes", comparison: Comparison) -> None:
             about = f"{label(name)}, {len(ordered):,} scored, mean {ordered.mean():.3f}"
             axis.step(ordered, reached, where="pre", color=colour(place), label=about, linewidth=1.3)
     axis.set_xlabel(f"score ({comparison.score.replace('_', ' ')})")
-    axis.set_ylabel("share of neurons\nthat reach it")
+    called = comparison.variants[0].noun
+    axis.set_ylabel(f"share of {called.many}\nthat reach it")
     axis.set_ylim(0, 1)
     axis.legend(frameon=False, fontsize=8)
     axis.set_title(
-        f"All {len(comparison.aligned.layers):,} neurons, on the same excerpts; a line that starts lower has fewer scored",
+        f"All {called.counted(len(comparison.aligned.layers))}, on the same excerpts; a line that starts lower has fewer scored",
         fontsize=9,
         loc="left",
     )
@@ -80,9 +81,8 @@ def draw_differences(axis: "Axes", comparison: Comparison) -> None:
     axis.set_yticks(range(1, len(comparison.versus) + 1), [label(versus.name) for versus in comparison.versus], fontsize=8)
     axis.set_ylim(len(comparison.versus) + 0.7, 0.3)
     axis.margins(x=0.15)
-    axis.set_xlabel(
-        f"mean difference from {label(comparison.aligned.names[0])} on neurons both score, {100 * comparison.level:.4g} % interval"
-    )
+    shared = f"{comparison.variants[0].noun.many} that both score, {100 * comparison.level:.4g} % interval"
+    axis.set_xlabel(f"mean difference from {label(comparison.aligned.names[0])} on {shared}")
 
 
 def draw_layers(axis: "Axes", comparison: Comparison) -> None:

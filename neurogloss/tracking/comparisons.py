@@ -16,7 +16,7 @@ from neurogloss.tracking.variants import load_variant, log_files
 
 
 def compare(names: Sequence[str], score: str = "top_and_random", neurons: int = 5) -> Comparison:
-    """Compare results with the first one, neuron by neuron: `workspace`, experiments of DVC, git revisions, ids or names of MLflow runs.
+    """Compare results with the first one, unit by unit: `workspace`, experiments of DVC, git revisions, ids or names of MLflow runs.
 
     `score` is a column of the scores; `neurons` that gained and lost most are named. Raises UserError for an unknown name, and
     for results of different recordings.

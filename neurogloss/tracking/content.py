@@ -13,7 +13,7 @@ from neurogloss.artifacts.units import unit_name
 from neurogloss.comparison.lock import Lock, flat
 from neurogloss.comparison.result import Result
 from neurogloss.scorers.summary import headline
-from neurogloss.tracking.tags import CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS
+from neurogloss.tracking.tags import CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS, UNITS
 
 VALUE_LIMIT = 5000
 """Characters; MLflow silently truncates a param's value at 6,000 and a tag's at 8,000."""
@@ -105,7 +105,7 @@ def run_tags(result: Result) -> dict[str, str]:
         RECORDINGS: result.lock.recordings,
         "changes": truncated(", ".join(origin.changes)),
         "dvc.code": result.lock.code,
-        "units": str(result.lock.kind),
+        UNITS: result.lock.noun.many,
         EXPERIMENT: origin.experiment,
         "dvc.baseline_rev": origin.baseline,
         "git.commit": origin.commit,
@@ -156,8 +156,8 @@ def description(result: Result) -> str:
     caution = f"\n\nCaution: {result.lock.caution}." if result.lock.caution else ""
     return (
         f"**Score {number('score')}**{interval} on top and random excerpts, {number('random_only')} on random ones only, "
-        f"baseline (token table) {number('baseline')}, control (other neurons' sentences) {number('control')}; "
-        f"{metrics.get('scored', 0)} of {details.get('neurons', 0)} neurons scored.{caution}"
+        f"baseline (token table) {number('baseline')}, control (other units' sentences) {number('control')}; "
+        f"{metrics.get('scored', 0)} of {result.lock.noun.counted(details.get('neurons', 0))} scored.{caution}"
     )
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from neurogloss.artifacts.files import write_json
 from neurogloss.comparison.result import Paths
 from neurogloss.errors import UserError
-from neurogloss.tracking.tags import COMPLETE, CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS, REFERENCE
+from neurogloss.tracking.tags import COMPLETE, CURRENT, EXPERIMENT, FORMAT, LOCK_KEY, MISSING, RECORDINGS, REFERENCE, UNITS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-SCHEMA, VERSION = "neurogloss.runs", 2
+SCHEMA, VERSION = "neurogloss.runs", 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class RunState:
     """Whether it lacks files, or is of an older format: it is made again where that can be mended."""
     recordings: str
     """Start of the MD5; empty where it is unknown."""
+    units: str
+    """What they are; empty in runs of before November 2026, which are of neurons."""
     reference: str
     """Start of the key of the result that it carries its difference from; empty for none."""
     artifacts: str
@@ -51,6 +53,7 @@ def run_state(run: "Run") -> RunState:
         tags.get(COMPLETE) == "true",
         bool(tags.get(MISSING)) or tags.get(FORMAT) != CURRENT,
         (tags.get(RECORDINGS) or tags.get(f"dvc.md5.{Paths().recordings}", ""))[:8],
+        tags.get(UNITS, ""),
         tags.get(REFERENCE, ""),
         str(run.info.artifact_uri),
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from neurogloss.artifacts.scores import read_scores
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.comparison.lock import Lock, parse_lock
 from neurogloss.comparison.paired import Paired, paired
 from neurogloss.comparison.result import Paths, git
@@ -83,6 +84,14 @@ def parsed(text: str, name: str) -> Lock | None:
 def stale(runs: list[RunState], reference: Reference) -> list[RunState]:
     """The runs that have to follow this reference."""
     return [run for run in runs if run.complete and run.recordings == reference.lock.recordings and run.reference != reference.tag]
+
+
+def of_another_kind(run: RunState, references: list[Reference]) -> str:
+    """Why a run has no difference from any reference, where its units are of another kind than theirs; else empty."""
+    units, theirs = run.units or UnitKind.NEURONS, references[0].lock.noun.many
+    if not run.complete or any(run.recordings == reference.lock.recordings for reference in references) or units == theirs:
+        return ""
+    return f"not compared: these are {units}, the reference {references[0].name} is of {theirs}"
 
 
 def follow(client: "MlflowClient", store: Store, reference: Reference, runs: list[RunState], all_runs: list[RunState]) -> int:

@@ -8,8 +8,9 @@ from neurogloss.comparison.lock import Lock
 from neurogloss.comparison.result import Paths, Result, workspace_origin
 from neurogloss.config.track import DEFAULT, TrackParams
 from neurogloss.tracking.index import run_state
-from neurogloss.tracking.reference import Reference, find_references, follow, stale
+from neurogloss.tracking.reference import Reference, find_references, follow, of_another_kind, stale
 from neurogloss.tracking.store import Store, indexed_runs, keyed_runs, opened
+from neurogloss.tracking.tags import VERDICT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,11 +42,17 @@ def track(lock: Lock, paths: Paths, store: Store, params: TrackParams = DEFAULT)
 
 def update_differences(client: "MlflowClient", experiment: str, store: Store, references: list[Reference], only: str | None = None) -> int:
     """Let the runs (or `only` one, on a server that others share) follow the references; how many did."""
-    runs = [run_state(run) for run in keyed_runs(client, experiment)] if references else []
+    found = keyed_runs(client, experiment) if references else []
+    runs = [run_state(run) for run in found]
     done = 0
     for reference in references:
         if behind := [run for run in stale(runs, reference) if only in (None, run.run_id)]:
             done += follow(client, store, reference, behind, runs)
+    told = {run.info.run_id for run in found if VERDICT in run.data.tags}
+    for run in runs if references else ():
+        if only in (None, run.run_id) and run.run_id not in told and (words := of_another_kind(run, references)):
+            client.set_tag(run.run_id, VERDICT, words)
+            logger.info("run %s: %s", run.name, words)
     return done
 
 

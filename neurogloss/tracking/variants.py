@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neurogloss.artifacts.files import read_table
 from neurogloss.artifacts.scores import read_scores
+from neurogloss.artifacts.units import UnitKind, noun
 from neurogloss.comparison.comparison import Variant
 from neurogloss.comparison.lock import Lock, parse_lock, read_lock
 from neurogloss.comparison.result import Paths
@@ -48,7 +49,7 @@ def from_lock(name: str, lock: Lock, commit: str | None, store: Store, paths: Pa
         if not all(file.exists() for file in files):
             fetch = f"`git checkout {commit[:10]}` and `dvc fetch`, or `dvc exp pull REMOTE {name}`" if commit else "`dvc repro`"
             raise UserError(f"scores and explanations of {name} are not in DVC's cache; fetch them: {fetch}")
-        return replace(read_variant(name, lock.key, lock.recordings, *files), kind=lock.kind)
+        return of_units(read_variant(name, lock.key, lock.recordings, *files), lock.noun.many)
 
 
 def lay_out_result(name: str, folder: Path) -> None:
@@ -86,7 +87,16 @@ def from_run(name: str, run: RunState, paths: Paths) -> Variant:
     absent = [str(file) for file in files if not file.exists()]
     if absent:
         raise UserError(f"MLflow's run {name} has no {', '.join(absent)}; run `neurogloss sync` where DVC's cache holds the result")
-    return read_variant(name, run.key or run.run_id, run.recordings, *files)
+    return of_units(read_variant(name, run.key or run.run_id, run.recordings, *files), run.units)
+
+
+def of_units(variant: Variant, many: str) -> Variant:
+    """The variant with the kind of unit that its lock or its run names; runs of before November 2026 name none and are of neurons."""
+    for kind in UnitKind:
+        for signed in (False, kind is UnitKind.NEURONS):
+            if noun(kind, signed).many == many:
+                return replace(variant, kind=kind, signed=signed)
+    return variant
 
 
 def result_files(run: RunState, paths: Paths) -> list[Path]:

@@ -63,7 +63,7 @@ def explained(result: ViewedResult) -> dict[int, Int[np.ndarray, " page"]]:
     pages = np.flatnonzero(there)
     layers = recordings.layers[result.rows[pages]]
     if not len(pages):
-        raise UserError("no neuron of this result has an explanation")
+        raise UserError(f"no {recordings.noun.one} of this result has an explanation")
     return {int(layer): pages[layers == layer] for layer in np.unique(layers)}
 
 

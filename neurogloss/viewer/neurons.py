@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from neurogloss.artifacts.recordings import Kind, Recordings, Split
+from neurogloss.artifacts.recordings import Keys, Kind, Recordings, Split
 from neurogloss.artifacts.simulations import OK
 from neurogloss.artifacts.status import CODES
 from neurogloss.viewer.encode import json_numbers, packed, spelled
@@ -49,6 +49,7 @@ def block(result: ViewedResult, start: int, stop: int) -> dict[str, Any]:
         "histograms": histograms(recordings, every),
         "tokens": strongest_tokens(recordings, at),
         "promoted": [promoted_tokens(recordings, int(row)) for row in at],
+        "attends": None if recordings.keys is None else attended(recordings.keys, at, shown.slots, every),
         "variants": [variant_block(result, variant, at) for variant in result.variants],
     }
 
@@ -125,6 +126,20 @@ def promoted_tokens(recordings: Recordings, row: int) -> list[list[list[Any]]]:
         [[spelled(recordings.vocabulary[token]), float(f"{value:.3g}")] for token, value in zip(*pair, strict=True) if token >= 0]
         for pair in zip(ids, logits, strict=True)
     ]
+
+
+def attended(
+    keys: Keys, at: Int[np.ndarray, " row"], slots: Int[np.ndarray, " shown"], every: Float[np.ndarray, "neuron slot token"]
+) -> dict[str, Any]:
+    """Of heads, per shown excerpt: the strongest token, the tokens it reads, and the share of each in what the first of them gives."""
+    norms = np.asarray(keys.norms[at][:, slots], np.float64)
+    shares = 255 * norms / np.maximum(norms.max(axis=2, keepdims=True), np.finfo(np.float16).tiny)
+    return {
+        "kept": int(norms.shape[2]),
+        "queries": packed(every[:, slots].argmax(axis=2).astype(np.int32)),
+        "places": packed(np.asarray(keys.places[at][:, slots]).astype(np.int32)),
+        "shares": packed(np.ceil(shares).astype(np.uint8)),
+    }
 
 
 def variant_block(result: ViewedResult, variant: ViewedVariant, at: Int[np.ndarray, " row"]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class Pages:
             "schema": SCHEMA,
             "mode": self.mode,
             "name": result.name,
-            "unit": {"letter": result.recordings.kind.letter, "one": result.recordings.kind.singular, "many": str(result.recordings.kind)},
+            "unit": {"letter": result.recordings.kind.letter, **result.recordings.noun._asdict()},
             "pages": len(result.rows),
             "recorded": len(result.recordings),
             "counts": self.counts,
@@ -187,8 +187,8 @@ class Pages:
                 {"group": g, "kind": str(slots.kinds[s]), "split": str(slots.splits[s]), "simulated": [int(s) in v for v in simulated]}
                 for s, g in zip(shown.slots, shown.groups, strict=True)
             ],
-            "statuses": [["missing", "this result has no explanation of this neuron"]]
-            + [[str(code), summary.MEANINGS.get(code, str(code))] for code in CODES],
+            "statuses": [["missing", f"this result has no explanation of this {result.recordings.noun.one}"]]
+            + [[code.label, summary.MEANINGS.get(code, code.label)] for code in CODES],
             "edges": [round(float(e), 4) for e in summary.EDGES],
             "variants": [summary.summary(result, variant) for variant in result.variants],
             "differences": differences(result),
@@ -215,5 +215,5 @@ def layers(result: ViewedResult) -> list[dict[str, Any]]:
 def checked(pages: Pages) -> Pages:
     """The same pages; raises UserError where there is no neuron to show."""
     if not len(pages.result.rows):
-        raise UserError("the result holds no neuron; raise record.neurons in params.yaml and run `dvc repro`")
+        raise UserError("the result holds no unit; raise record.neurons in params.yaml and run `dvc repro`")
     return pages

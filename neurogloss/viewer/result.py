@@ -112,7 +112,7 @@ def open_result(folder: Path | Files, others: dict[str, Path] | None = None) -> 
     files = folder if isinstance(folder, Files) else files_in(folder)
     recordings = read_recordings(files.recordings)
     if not len(recordings):
-        raise UserError(f"{files.recordings} holds no neuron; raise record.neurons in params.yaml and run `dvc repro`")
+        raise UserError(f"{files.recordings} holds no unit; raise record.neurons in params.yaml and run `dvc repro`")
     variants = [open_variant("this result", files, recordings)]
     for name, other in (others or {}).items():
         same_excerpts(recordings, files_in(other).recordings)
@@ -136,6 +136,8 @@ def subject_name(subject: Any) -> str:
 def same_excerpts(recordings: Recordings, other: Path) -> None:
     """Raise UserError unless the other result was made from the same recordings: only then can both be shown on the same excerpts."""
     found = read_recordings(other)
+    if found.noun != recordings.noun:
+        raise UserError(f"{other} is of {found.noun.many}, this result of {recordings.noun.many}; compare results of one kind of unit")
     same = found.slots == recordings.slots and np.array_equal(found.corpus, recordings.corpus)
     same = same and np.array_equal(found.layers, recordings.layers) and np.array_equal(found.indices, recordings.indices)
     if not same or not np.array_equal(found.excerpts, recordings.excerpts):

@@ -63,7 +63,7 @@ def test_explain_excerpts_are_shown_on_request_and_have_no_simulation(finished: 
 
 def test_a_silent_neuron_says_so_and_has_no_score(finished: Path) -> None:
     text = shown(finished, "L0.N15").output
-    assert "none: silent_neuron" in text and "no peak" in text and "not simulated: silent_neuron" in text
+    assert "none: silent" in text and "no peak" in text and "not simulated: silent" in text
     assert "top only" not in text
 
 

@@ -48,7 +48,7 @@ def test_no_neuron_is_shown_twice_when_there_are_few(finished: Path) -> None:
 def test_the_summary_is_that_of_the_metrics(finished: Path) -> None:
     metrics = json.loads((finished / "metrics" / "details.json").read_text(encoding="utf-8"))
     text = printed(finished, "--width", "100").output
-    assert "12 neurons, 11 scored, 1 not (silent_neuron 1)" in text
+    assert "12 neurons, 11 scored, 1 not (silent 1)" in text
     for measure in (metrics["top_and_random"], metrics["random_only"], metrics["baseline"]["token_table"], metrics["control"]):
         assert f"{measure['mean']:.3f} ({measure['ci_low']:.3f} to {measure['ci_high']:.3f})" in text
 

@@ -259,7 +259,7 @@ def test_an_oracle_is_in_the_last_bin(many: Recordings) -> None:
 def test_simulations_of_other_neurons_are_refused(many: Recordings) -> None:
     simulations = simulated(many, lambda true: true)
     shifted = replace(simulations, indices=simulations.indices + 1)
-    with pytest.raises(UserError, match="simulations are of other neurons than the recordings; run `dvc repro`"):
+    with pytest.raises(UserError, match="simulations are of other units than the recordings; run `dvc repro`"):
         score(many, explained(many), shifted, PARAMS)
     fewer = Simulations("x", many.layers, many.indices, simulations.slots[1:], simulations.levels[:, 1:], simulations.status[:, 1:])
     with pytest.raises(UserError, match="lack excerpts of the (calibrate|score) split"):

@@ -5,12 +5,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from neurogloss.artifacts.recordings import Keys, read_recordings, write_recordings
+from neurogloss.artifacts.units import UnitKind
 from neurogloss.config.subject import SubjectParams
 from neurogloss.viewer.model import Model
 from neurogloss.viewer.pages import Pages
@@ -143,6 +147,23 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Page
     folder = small(tmp_path_factory.mktemp("modelled"), layers=2, subject=params.model_dump())
     result = open_result(folder)
     return Pages(result, "view", Model(result))
+
+
+@pytest.fixture(scope="session")
+def heads_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of heads; the first unit's strongest token reads itself and the tokens 2 and 5 in every excerpt."""
+    folder = small(tmp_path_factory.mktemp("heads"))
+    found = read_recordings(folder / "data" / "recordings")
+    queries = np.asarray(found.activations).argmax(axis=2)
+    places = np.stack([np.full_like(queries, 5), queries, np.full_like(queries, 2)], axis=2).astype(np.int16)
+    norms = np.broadcast_to(np.array([2, 1, 0.02], np.float16), places.shape).copy()
+    norms[1:, :, 1:] = 0
+    heads = replace(
+        found, kind=UnitKind.HEADS, keys=Keys(places, norms), activations=np.array(found.activations), excerpts=np.array(found.excerpts)
+    )
+    write_recordings(folder / "data" / "recordings", heads)
+    write_site(Pages(open_result(folder), "site"), folder / "site")
+    return folder / "site"
 
 
 @pytest.fixture(scope="session")

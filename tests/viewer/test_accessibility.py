@@ -36,8 +36,12 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, model_view: str, scheme
     assert not any(found.values()), {name: seen for name, seen in found.items() if seen}
 
 
-def test_axe_finds_nothing_in_a_site_without_the_model(page: Page, small_site: Path, plain_server: Callable[[Path], str]) -> None:
+def test_axe_finds_nothing_in_a_site_without_the_model(
+    page: Page, small_site: Path, heads_site: Path, plain_server: Callable[[Path], str]
+) -> None:
     address = plain_server(small_site)
     for fragment in ("#/neuron/L0.N15", "#/text"):
         ready(page, address + fragment)
         assert findings(page) == []
+    ready(page, plain_server(heads_site) + "#/neuron/L0.H0")
+    assert findings(page) == []

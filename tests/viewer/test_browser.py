@@ -85,7 +85,7 @@ def test_a_column_sorts_both_ways_with_missing_scores_last(page: Page, small_vie
     expect(header).to_have_attribute("aria-sort", "ascending")
     assert page.locator(".rows .c-score").first.inner_text() == "0.10"
     page.get_by_role("table", name="Neurons").evaluate("table => table.scrollTo(0, 1e6)")
-    expect(page.locator(".rows .c-score").last).to_have_text("silent neuron")
+    expect(page.locator(".rows .c-score").last).to_have_text("silent")
 
 
 def test_a_neuron_page_shows_real_above_simulated_and_both_values(page: Page, small_view: str) -> None:
@@ -290,6 +290,40 @@ def test_two_results_are_shown_on_the_same_excerpts(
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
     shown = page.locator(".big strong").all_inner_texts()
     assert [float(one) for one in shown] == pytest.approx([float(one) for one in listed], abs=0.011)
+
+
+def test_a_heads_excerpts_mark_its_query_and_the_keys_that_it_reads_and_say_them(page: Page, heads_site: Path) -> None:
+    ready(page, f"{(heads_site / 'index.html').as_uri()}#/neuron/L0.H0")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("layer 0, head 0")
+    expect(page.locator(".key-line")).to_contain_text("query strongest token key tokens it reads")
+    card = page.locator(".excerpt").first
+    words = card.locator(".line.real .t").all_inner_texts()
+    query, keys = card.locator(".line.real .t.query"), card.locator(".line.real .t.key")
+    at = int(query.get_attribute("data-i") or "")
+    assert {int(key.get_attribute("data-i") or "") for key in keys.all()} == {2, 5, at}
+    said = f"“{words[at].strip()}” reads “{words[5].strip()}”, itself (0.50 of the first), “{words[2].strip()}” (0.01 of the first)"
+    expect(card.locator(".reading")).to_have_text(said)
+    assert said in (card.get_attribute("aria-label") or "")
+    keys.first.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("read with")
+    assert card.locator(".line.simulated .key").count() == 0
+    styles = "node => [getComputedStyle(node).outlineStyle, getComputedStyle(node).textDecorationStyle]"
+    assert (query.evaluate(styles)[0], keys.first.evaluate(styles)[1]) == ("solid", "double")  # No colour is needed to tell them.
+    for mode in ("Overlay", "Difference"):
+        page.get_by_role("button", name=mode).click()
+        expect(card.locator(".t.query")).to_have_count(1)
+
+
+WORDS_SHOWN = """document.body.innerText + [...document.querySelectorAll('[aria-label], [title], [placeholder]')]
+    .map((node) => `${node.ariaLabel} ${node.title} ${node.placeholder}`).join(' ')"""
+
+
+def test_every_heading_and_button_speaks_of_the_kind_of_unit(page: Page, heads_site: Path) -> None:
+    for fragment in ("#/", "#/neuron/L0.H0", "#/neuron/L9.H9", "#/text"):
+        page.goto("about:blank")
+        ready(page, f"{(heads_site / 'index.html').as_uri()}{fragment}")
+        shown = page.evaluate(WORDS_SHOWN)
+        assert "head" in shown and not re.findall(r".*\bneurons?\b.*", shown, re.IGNORECASE), fragment
 
 
 def test_beside_each_score_stand_those_on_random_excerpts_and_of_the_control(page: Page, small_view: str) -> None:

@@ -83,7 +83,7 @@ def test_failures_keep_their_status_and_leave_the_means(small_result: Path) -> N
     about = value(Pages(open_result(small_result), "site").chunk("about"))
     named = {name: count for (name, _), count in zip(about["statuses"], about["variants"][0]["statuses"], strict=True)}
     explanations = read_explanations(small_result / "data/explanations.parquet")
-    assert named["silent_neuron"] == 1
+    assert named["silent"] == 1
     assert named["refused"] == 1
     assert named["ok"] == len(explanations) - 2
     assert about["variants"][0]["means"]["top_and_random"]["count"] == len(explanations) - 2
@@ -145,11 +145,15 @@ def test_a_result_without_neurons_is_named(tmp_path: Path) -> None:
     few = random_recordings()
     none = {name: getattr(few, name)[:0] for name in ("layers", "indices", "peaks", "excerpts", "activations", "token_means")}
     write_recordings(tmp_path / "data/recordings", replace(few, statistics=few.statistics.slice(0, 0), **none))
-    with pytest.raises(UserError, match=r"recordings holds no neuron; raise record.neurons in params.yaml and run `dvc repro`"):
+    with pytest.raises(UserError, match=r"recordings holds no unit; raise record.neurons in params.yaml and run `dvc repro`"):
         open_result(tmp_path)
 
 
 def test_variants_must_share_their_recordings(small_result: Path, tmp_path: Path) -> None:
     other = small(tmp_path, per_layer=5)
     with pytest.raises(UserError, match="holds other recordings"):
+        open_result(small_result, {"other": other})
+    header = other / "data" / "recordings" / "recordings.json"
+    header.write_text(header.read_text(encoding="utf-8").replace('"units": "neurons"', '"units": "latents"'), encoding="utf-8")
+    with pytest.raises(UserError, match=r"is of latents, this result of neurons; compare results of one kind of unit"):
         open_result(small_result, {"other": other})

@@ -60,7 +60,7 @@
   }
 
   function bar() {
-    const jump = el("input", { type: "text", "aria-label": "Go to neuron", placeholder: store.name(0), id: "jump", title: "Go to a unit (/)", size: "10", maxlength: "40", autocomplete: "off", spellcheck: "false", onkeydown: (event) => jumped(event) });
+    const jump = el("input", { type: "text", "aria-label": `Go to ${store.about.unit.one}`, placeholder: store.name(0), id: "jump", title: `Go to a ${store.about.unit.one} (/)`, size: "10", maxlength: "40", autocomplete: "off", spellcheck: "false", onkeydown: (event) => jumped(event) });
     // No form: a sandboxed report may not submit one.
     const jumped = (event) => {
       if (event.key !== "Enter") return;
@@ -69,7 +69,7 @@
     };
     document.getElementById("bar").replaceChildren(
       el("a", { class: "brand", href: "#/" }, el("span", { class: "mark", "aria-hidden": "true" }), "neurogloss"),
-      el("nav", { "aria-label": "Pages" }, el("a", { href: "#/", "data-page": "" }, "Neurons"), store.about.mode === "view" ? el("a", { href: "#/text", "data-page": "text" }, "Text") : null),
+      el("nav", { "aria-label": "Pages" }, el("a", { href: "#/", "data-page": "" }, store.capital(store.about.unit.many)), store.about.mode === "view" ? el("a", { href: "#/text", "data-page": "text" }, "Text") : null),
       el("div", { class: "jump" }, jump),
       el("button", { type: "button", class: "icon help", "aria-label": "Keys", title: "Keys (?)", onclick: help }, "?"),
       theme(),
@@ -118,8 +118,8 @@
   function help() {
     const open = document.querySelector("dialog");
     if (open) return open.close();
-    const one = store.about.unit?.one ?? "unit";
-    const keys = [["/", "search, or go to a unit"], ["← →", `${one} before, after`], ["shift ↑ ↓", "layer before, after"], ["← →", "in an excerpt that has the focus: its tokens and their values"], ["?", "these keys"]];
+    const { one } = store.about.unit;
+    const keys = [["/", `search, or go to a ${one}`], ["← →", `${one} before, after`], ["shift ↑ ↓", "layer before, after"], ["← →", "in an excerpt that has the focus: its tokens and their values"], ["?", "these keys"]];
     const close = el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close");
     const dialog = el("dialog", { "aria-labelledby": "keys", onclose: () => dialog.remove() }, el("h2", { id: "keys" }, "Keys"), el("dl", { class: "keys" }, keys.map(([key, text]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, text)))), close);
     document.body.append(dialog);
@@ -133,7 +133,7 @@
     field.select();
   }
 
-  // Left and right: neuron; with shift, up and down: layer. Plain up and down scroll.
+  // Left and right: unit; with shift, up and down: layer. Plain up and down scroll.
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea, [contenteditable]")) return;
     const named = { "/": search, "?": help }[event.key];

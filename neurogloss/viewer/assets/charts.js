@@ -1,7 +1,7 @@
 // Small charts, drawn again when their place changes its width.
 "use strict";
 {
-  const { el, count, score, amount } = neurogloss;
+  const { el, count, score, amount, store } = neurogloss;
   const tip = (target) => ({
     onpointermove: (event) => neurogloss.showTip(event.clientX, event.clientY, target()),
     onpointerleave: () => neurogloss.hideTip(),
@@ -58,7 +58,7 @@
         cut(shares.top_and_random).forEach((value, i) => {
           const counted = () => [
             `score ${score(edges[first + i])} to ${score(edges[first + i + 1])}`,
-            `explanations: ${count(variant.histograms.top_and_random[first + i])} neurons`,
+            `explanations: ${count(variant.histograms.top_and_random[first + i])} ${store.about.unit.many}`,
             `token table: ${count(variant.histograms.token_table[first + i])}`,
             `control: ${count(variant.histograms.control[first + i])}`,
           ];
@@ -194,14 +194,14 @@
             });
           }
           if (row.quantiles[2] !== null) svg.append(el("line", { class: "median", x1: middle - wide / 2, x2: middle + wide / 2, y1: y(row.quantiles[2]), y2: y(row.quantiles[2]) }));
-          const tooltip = () => [`layer ${row.layer}: ${count(row.count)} scored`, `median ${score(row.quantiles[2])}, half between ${score(row.quantiles[1])} and ${score(row.quantiles[3])}`, "click to see its neurons"];
+          const tooltip = () => [`layer ${row.layer}: ${count(row.count)} scored`, `median ${score(row.quantiles[2])}, half between ${score(row.quantiles[1])} and ${score(row.quantiles[3])}`, `click to see its ${store.about.unit.many}`];
           svg.append(el("rect", { class: "catch link", x: left + i * step, width: step, y: 0, height, onclick: () => chosen(row.layer), ...tip(tooltip) }));
           const seldom = Math.ceil(rows.length / Math.max(1, Math.floor((width - left) / 30)));
           if (i % seldom === 0) svg.append(el("text", { class: "tick", x: middle, y: height - bottom + 16, "text-anchor": "middle" }, row.layer));
         });
         svg.append(el("text", { class: "axis", x: width - 6, y: height - 3, "text-anchor": "end" }, "layer, from input to output"));
       },
-      legend([[rows.some((row) => row.scores) ? "dot" : "cell", rows.some((row) => row.scores) ? "a neuron" : "share of the layer's neurons"], ["median", "median"]]),
+      legend([[rows.some((row) => row.scores) ? "dot" : "cell", rows.some((row) => row.scores) ? `a ${store.about.unit.one}` : `share of the layer's ${store.about.unit.many}`], ["median", "median"]]),
     );
   }
 

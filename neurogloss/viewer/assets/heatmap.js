@@ -16,22 +16,32 @@
 
   const clamp = (value) => Math.min(1, Math.max(0, value));
   // Spans of one line; `paint` gives the style of a token.
-  function line(tokens, paint) {
+  function line(tokens, paint, attends) {
     return tokens.map((text, i) => {
       const span = el("bdi", { class: "t", "data-i": i }, visible(text) || "∅");
       paint(span, i);
+      if (attends?.query === i) span.classList.add("query");
+      const key = attends?.keys.find((one) => one.place === i);
+      if (key) (span.classList.add("key"), span.style.setProperty("--share", key.share.toFixed(2)));
       return span;
     });
   }
 
+  // What a head's strongest token reads, in words: what the marks show is also said.
+  function reading({ tokens, attends }) {
+    const named = (i) => `“${visible(tokens[i]).trim() || "␣"}”`;
+    const share = (key) => (key.share > 0.99 ? "" : ` (${key.share.toFixed(2)} of the first)`);
+    return `${named(attends.query)} reads ${attends.keys.map((key) => `${key.place === attends.query ? "itself" : named(key.place)}${share(key)}`).join(", ")}`;
+  }
+
   // One excerpt. real: recorded as share of the peak; shades: per variant levels as share of its strongest, or null.
   function painted(mode, excerpt, names) {
-    const { tokens, real, shades } = excerpt;
+    const { tokens, real, shades, attends } = excerpt;
     const known = shades.map((levels, v) => [levels, v]).filter(([levels]) => levels);
     if (mode === "stack" || !known.length) {
       const rows = [["real", "real", (span, i) => span.style.setProperty("--v", clamp(real[i]).toFixed(3))]];
       for (const [levels, v] of known) rows.push([`simulated v${v}`, names.length > 1 ? `simulated ${store.letter(v)}` : "simulated", (span, i) => span.style.setProperty("--v", clamp(levels[i]).toFixed(3))]);
-      return rows.map(([kind, label, paint]) => el("div", { class: `line ${kind}` }, known.length ? el("span", { class: "which" }, label) : null, el("p", { class: "tokens" }, line(tokens, paint))));
+      return rows.map(([kind, label, paint]) => el("div", { class: `line ${kind}` }, known.length ? el("span", { class: "which" }, label) : null, el("p", { class: "tokens" }, line(tokens, paint, kind === "real" ? attends : null))));
     }
     return known.map(([levels, v]) => {
       const paint = mode === "overlay"
@@ -41,12 +51,15 @@
             span.style.setProperty("--v", Math.abs(gap).toFixed(3));
             span.classList.add(gap > 0 ? "over" : "under");
           };
-      return el("div", { class: `line ${mode}` }, names.length > 1 && known.length > 1 ? el("span", { class: "which" }, `${store.letter(v)}`) : null, el("p", { class: "tokens" }, line(tokens, paint)));
+      return el("div", { class: `line ${mode}` }, names.length > 1 && known.length > 1 ? el("span", { class: "which" }, `${store.letter(v)}`) : null, el("p", { class: "tokens" }, line(tokens, paint, attends)));
     });
   }
 
   function tooltip(excerpt, i, names) {
     const rows = [`“${visible(excerpt.tokens[i])}”`, `real ${amount(excerpt.activation[i])} (level ${(10 * clamp(excerpt.real[i])).toFixed(1)})`];
+    if (excerpt.attends?.query === i) rows.push("query: the strongest token");
+    const key = excerpt.attends?.keys.find((one) => one.place === i);
+    if (key) rows.push(`key ${excerpt.attends.keys.indexOf(key) + 1}: read with ${key.share.toFixed(2)} of the first key's write`);
     excerpt.simulations.forEach((levels, v) => rows.push(`simulated${names.length > 1 ? ` ${store.letter(v)}` : ""} ${levels ? `level ${(10 * levels[i]).toFixed(1)}` : "–"}`));
     return rows;
   }
@@ -88,7 +101,7 @@
       .map(([r, v]) => `${names.length > 1 ? `${store.letter(v)} ` : ""}${score(r)}`)
       .join(", ");
     const strongest = [...excerpt.real.keys()].sort((a, b) => excerpt.real[b] - excerpt.real[a]).slice(0, 3).filter((i) => excerpt.real[i] > 0);
-    const label = `Excerpt ${number}, ${excerpt.kind}. ${strongest.length ? `Strongest on ${strongest.map((i) => visible(excerpt.tokens[i]).trim()).join(", ")}.` : "Never above zero."} Left and right arrow keys read the values.`;
+    const label = `Excerpt ${number}, ${excerpt.kind}. ${strongest.length ? `Strongest on ${strongest.map((i) => visible(excerpt.tokens[i]).trim()).join(", ")}.` : "Never above zero."}${excerpt.attends ? ` ${reading(excerpt)}.` : ""} Left and right arrow keys read the values.`;
     const lines = el("div", { class: "lines" });
     const box = el(
       "article",
@@ -96,18 +109,19 @@
       el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), within ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${within}`) : null),
       ...excerpt.faults.map((fault) => el("p", { class: "fault" }, `Simulation failed: ${fault.replaceAll("_", " ")}.`)),
       lines,
+      excerpt.attends ? el("p", { class: "reading" }, el("bdi", {}, reading(excerpt))) : null,
     );
     explore(box, excerpt, names);
     return { box, draw: (mode) => lines.replaceChildren(...painted(mode, excerpt, names)) };
   }
 
   const GROUPS = [
-    ["score", "Score excerpts", "Held out: neither the explainer nor the choice among explanations saw them. The score is the correlation over all their tokens."],
-    ["top", "Strongest excerpts", "Where the neuron fires most."],
-    ["random", "Random excerpts", "What the neuron does on ordinary text."],
+    ["score", "Score excerpts", () => "Held out: neither the explainer nor the choice among explanations saw them. The score is the correlation over all their tokens."],
+    ["top", "Strongest excerpts", (one) => `Where the ${one} fires most.`],
+    ["random", "Random excerpts", (one) => `What the ${one} does on ordinary text.`],
   ];
 
-  // All excerpts of a neuron with the choice of colouring; `mode` is kept between neurons.
+  // All excerpts of a unit with the choice of colouring; `mode` is kept between units.
   let mode = "stack";
   function heatmap(every, names) {
     const cards = [];
@@ -121,7 +135,7 @@
       if (!members.length) return null;
       const made = members.map((excerpt, i) => card(excerpt, i + 1, names));
       cards.push(...made);
-      return el("section", { class: "group" }, el("h3", {}, title), el("p", { class: "note" }, note), made.map((one) => one.box));
+      return el("section", { class: "group" }, el("h3", {}, title), el("p", { class: "note" }, note(store.about.unit.one)), made.map((one) => one.box));
     });
     const caption = el("p", { class: "key-line" });
     function draw() {
@@ -132,10 +146,11 @@
           ? [el("span", { class: "swatch under" }), "real is higher ", el("span", { class: "swatch over" }), "simulated is higher"]
           : [el("span", { class: "swatch real" }), mode === "overlay" ? "upper half: real " : "real ", el("span", { class: "swatch simulated" }), mode === "overlay" ? "lower half: simulated" : "simulated"]),
         el("br"),
+        ...(excerpts.some((excerpt) => excerpt.attends) ? [el("span", { class: "mark-of query" }, "query"), " strongest token ", el("span", { class: "mark-of key" }, "key"), " tokens it reads, the thicker the more", el("br")] : []),
         scale,
       );
     }
-    // Buttons, not radios: arrow keys go on walking from neuron to neuron.
+    // Buttons, not radios: arrow keys go on walking from unit to unit.
     const buttons = MODES.map(([value, label]) => el("button", { type: "button", "data-mode": value, onclick: () => ((mode = value), draw()) }, label));
     const choice = el("div", { class: "choice", role: "group", "aria-label": "Colour by" }, buttons);
     draw();

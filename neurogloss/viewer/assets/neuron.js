@@ -3,11 +3,17 @@
 {
   const { el, fill, foreign, score, share, amount, load, bytes, ints, store, charts, heatmap, missing, plural } = neurogloss;
 
+  // Of a head: an excerpt's strongest token and the tokens it reads, the one it reads most first; null where it reads none.
+  function attended({ kept }, { attends }, at) {
+    const keys = Array.from({ length: kept }, (_, k) => ({ place: attends.places[at * kept + k], share: attends.shares[at * kept + k] / 255 })).filter((key) => key.share > 0);
+    return keys.length ? { query: attends.queries[at], keys } : null;
+  }
+
   // The parts of a block that belong to one neuron.
   async function opened(page) {
     const { about } = store;
     const block = await load(`neurons/${Math.floor(page / about.block)}`);
-    block.open ??= { excerpts: ints(block.excerpts), recorded: bytes(block.recorded), simulated: block.variants.map((variant) => bytes(variant.simulated)) };
+    block.open ??= { excerpts: ints(block.excerpts), recorded: bytes(block.recorded), simulated: block.variants.map((variant) => bytes(variant.simulated)), attends: block.attends && { queries: ints(block.attends.queries), places: ints(block.attends.places), shares: bytes(block.attends.shares) } };
     const n = page - block.start, shown = about.shown.length, tokens = about.tokens;
     const texts = await store.excerpts([...block.open.excerpts.subarray(n * shown, (n + 1) * shown)]);
     const peak = block.statistics.peak[n] ?? (block.statistics.maximum[n] > 0 ? block.statistics.maximum[n] : 1);
@@ -18,8 +24,9 @@
         const levels = all.subarray(part, part + tokens);
         return slot.simulated[v] && levels[0] !== 255 ? Float64Array.from(levels, (value) => value / 250) : null;
       });
+      const attends = block.attends && attended(block.attends, block.open, n * shown + s);
       const faults = block.variants.map((variant) => variant.faults[n][s]).filter(Boolean);
-      return { ...slot, ...texts[s], activation, real: activation.map((value) => value / peak), simulations, faults };
+      return { ...slot, ...texts[s], activation, real: activation.map((value) => value / peak), simulations, faults, attends };
     });
     const statistics = Object.fromEntries(Object.entries(block.statistics).map(([name, values]) => [name, values[n]]));
     const variants = block.variants.map((variant) => ({
@@ -37,7 +44,7 @@
     ["top_only", "on top excerpts only"],
     ["variance_explained", "variance explained, calibrated"],
     ["token_table", "token table (baseline)"],
-    ["control", "control (other neurons' explanations)"],
+    ["control", "control (other units' explanations)"],
     ["margin", "score less control"],
     ["sensitivity", "sensitivity (1: explanations are not read)"],
   ];
@@ -115,9 +122,9 @@
     }, "Copy link");
     return el(
       "nav",
-      { class: "steps", "aria-label": "Neighbouring neurons" },
-      link(page - 1, "← neuron", "Previous neuron", "←"),
-      link(page + 1, "neuron →", "Next neuron", "→"),
+      { class: "steps", "aria-label": `Neighbouring ${store.about.unit.many}` },
+      link(page - 1, `← ${store.about.unit.one}`, `Previous ${store.about.unit.one}`, "←"),
+      link(page + 1, `${store.about.unit.one} →`, `Next ${store.about.unit.one}`, "→"),
       link(store.beside(page, -1), "↑ layer", "Previous layer", "shift ↑"),
       link(store.beside(page, 1), "↓ layer", "Next layer", "shift ↓"),
       neurogloss.framed ? null : copied,
@@ -128,8 +135,8 @@
     const place = store.parse(name);
     const page = place ? store.page(place.layer, place.neuron) : -1;
     if (page < 0) {
-      fill(main, el("h1", {}, `No such ${store.about.unit.one}`), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, store.about.unit.one)} here. `, place ? ["The nearest are ", store.nearest(place).map((page, i) => [i ? ", " : "", el("a", { href: store.href(page) }, store.name(page))]), "."] : `Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, "See all neurons")));
-      return "No such neuron";
+      fill(main, el("h1", {}, `No such ${store.about.unit.one}`), el("p", { class: "notice" }, foreign(`“${name.slice(0, 80)}”`), ` is not among the ${plural(store.about.pages, store.about.unit.one)} here. `, place ? ["The nearest are ", store.nearest(place).map((page, i) => [i ? ", " : "", el("a", { href: store.href(page) }, store.name(page))]), "."] : `Names look like ${store.name(0)}.`), el("p", {}, el("a", { href: "#/" }, `See all ${store.about.unit.many}`)));
+      return `No such ${store.about.unit.one}`;
     }
     const { layer, neuron: index } = store.place(page);
     const found = await opened(page);
@@ -138,7 +145,7 @@
     const most = found.tokens[0]?.[1];
     fill(
       main,
-      el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, ${store.about.unit.one} ${index < 0 ? `${-1 - index}, negative side` : index}`)), steps(page)),
+      el("div", { class: "title" }, el("h1", {}, store.name(page), " ", el("small", {}, `layer ${layer}, ${store.kind} ${index < 0 ? `${-1 - index}, negative side` : index}`)), steps(page)),
       el("div", { class: several ? "pair" : "" }, found.variants.map((variant, v) => explanation(variant, several ? `${store.letter(v)} · ${names[v]}` : null))),
       el(
         "div",

@@ -16,10 +16,10 @@
       tile("Mean score", score(means.top_and_random.mean, 3), between(means.top_and_random), "Correlation of simulated with recorded activations on top and random excerpts that the explainer never saw"),
       tile("Random only", score(means.random_only.mean, 3), between(means.random_only), "The same on random excerpts alone"),
       tile("Token table", score(means.token_table.mean, 3), "baseline without any explanation", "Mean activation per token, looked up"),
-      tile("Control", score(means.control.mean, 3), "other neurons' explanations", "Explanations of other neurons of the layer, simulated on the same excerpts"),
-      tile("Score less control", score(means.margin.mean, 3), between(means.margin), "What the neuron's own explanation adds"),
+      tile("Control", score(means.control.mean, 3), "other units' explanations", `Explanations of other ${store.about.unit.many} of the layer, simulated on the same excerpts`),
+      tile("Score less control", score(means.margin.mean, 3), between(means.margin), `What the ${store.about.unit.one}'s own explanation adds`),
       means.sensitivity.mean === null ? null : tile("Sensitivity", score(means.sensitivity.mean, 3), "1: explanations are not read", "Mean correlation of what is simulated for different explanations on the same excerpts"),
-      ...variant.shares.map(([bar, part]) => tile(`At or above ${bar}`, share(part), null, `Share of the scored neurons with a score of at least ${bar}`)),
+      ...variant.shares.map(([bar, part]) => tile(`At or above ${bar}`, share(part), null, `Share of the scored ${store.about.unit.many} with a score of at least ${bar}`)),
       tile("Scored", `${count(variant.scored)}`, `of ${plural(variant.neurons, store.about.unit.one)}${failed.length ? `; ${failed.map(([number, name]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ")}` : ""}`),
     );
   }
@@ -83,7 +83,7 @@
     };
     const numbers = shown.map((_, v) => (shown.length > 1 ? ` ${store.letter(v)}` : ""));
     return [
-      { key: "neuron", title: store.about.unit.one.replace(/^./, (letter) => letter.toUpperCase()), class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
+      { key: "neuron", title: store.capital(store.about.unit.one), class: "c-id", sortable: true, cell: (page) => el("a", { href: store.href(page) }, store.name(page)) },
       ...shown.map((variant, v) => ({ key: `text${v}`, title: `Explanation${numbers[v]}`, class: "c-text", cell: (page) => (variant.texts[page] === null ? el("em", {}, "none") : foreign(variant.texts[page], { title: neurogloss.visible(variant.texts[page]) })) })),
       ...shown.map((variant, v) => ({ key: `score${v}`, title: `Score${numbers[v]}`, hint: "Top and random excerpts", class: "c-score", sortable: true, values: variant.top_and_random, cell: judged(variant) })),
       ...(shown.length > 1 ? shown.slice(1).map((_, v) => gap(rows, v + 1)) : alone(rows)),
@@ -140,7 +140,7 @@
     return el(
       "div",
       { class: "filters", role: "search" },
-      input("q", "Search explanations", "wide", { type: "search", placeholder: store.about.mode === "report" ? "words, or L5.N131" : "words, a meaning, or L5.N131", autocomplete: "off", spellcheck: "false", maxlength: "300" }),
+      input("q", "Search explanations", "wide", { type: "search", placeholder: store.about.mode === "report" ? `words, or ${store.name(0)}` : `words, a meaning, or ${store.name(0)}`, autocomplete: "off", spellcheck: "false", maxlength: "300" }),
       store.about.mode === "report" ? null : select("by", "Search by", [["words", "words"], ["meaning", "meaning"]]),
       select("layer", "Layer", [["", "all layers"], ...store.layers.map(({ layer }) => [layer, `layer ${layer}`])]),
       select("status", "Status", [["", "all"], ...statuses]),
@@ -154,7 +154,7 @@
   function browser(rows, state) {
     const { about } = store, all = columns(rows);
     const shownCount = el("p", { class: "shown", role: "status" });
-    const listing = table(all, "Neurons", (key) => {
+    const listing = table(all, store.capital(store.about.unit.many), (key) => {
       const down = state.sort === key ? `-${key}` : state.sort === `-${key}` ? key : key === "neuron" ? key : `-${key}`;
       state.sort = down;
       update();
@@ -183,7 +183,7 @@
     }
     holder.append(controls(rows, state, update));
     update();
-    return { section: el("section", { class: `card browse${about.variants.length > 1 ? " several" : ""}`, id: "browse" }, el("h2", {}, about.pages < about.recorded ? "Neurons in this report" : "All neurons"), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
+    return { section: el("section", { class: `card browse${about.variants.length > 1 ? " several" : ""}`, id: "browse" }, el("h2", {}, about.pages < about.recorded ? `${store.capital(about.unit.many)} in this report` : `All ${about.unit.many}`), holder, shownCount, listing.box), refresh: () => (holder.replaceChildren(controls(rows, state, update)), update()) };
   }
 
   async function overview(main, query) {
@@ -200,8 +200,8 @@
     const choose = (layer) => show({ layer: String(layer) });
     fill(
       main,
-      el("h1", {}, "How well are the neurons of ", foreign(about.name, { class: "subject" }), " explained?"),
-      about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${count(about.recorded)} neurons; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
+      el("h1", {}, `How well are the ${about.unit.many} of `, foreign(about.name, { class: "subject" }), " explained?"),
+      about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${plural(about.recorded, about.unit.one)}; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
       several && about.differences.map((_, v) => neurogloss.differences(rows, v + 1, choose)),
       about.variants.map((one, v) => [
         several && el("h2", { class: "which" }, foreign(`${store.letter(v)} · ${one.name}`)),

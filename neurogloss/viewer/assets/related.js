@@ -1,4 +1,4 @@
-// What a neuron is connected with and resembles; it comes after the page, because it takes longer.
+// What a unit is connected with and resembles; it comes after the page, because it takes longer.
 "use strict";
 {
   const { el, fill, foreign, score, amount, load, store, plural } = neurogloss;
@@ -29,20 +29,20 @@
   const waiting = (text) => el("p", { class: "empty", role: "status" }, text);
 
   function related(page) {
-    if (store.about.mode === "report") return el("p", { class: "note" }, "Similar and connected neurons are shown by ", el("code", {}, "neurogloss view"), ".");
+    if (store.about.mode === "report") return el("p", { class: "note" }, `Similar and connected ${store.about.unit.many} are shown by `, el("code", {}, "neurogloss view"), ".");
     const number = Math.floor(page / store.about.block);
     const among = `among the ${plural(store.about.pages, store.about.unit.one)} here`;
     const likeness = (value) => score(value);
     const weight = (value) => amount(value);
-    const resembling = el("section", { class: "card" }, el("h2", {}, "Similar neurons"), waiting("Comparing …"));
+    const resembling = el("section", { class: "card" }, el("h2", {}, `Similar ${store.about.unit.many}`), waiting("Comparing …"));
     const connected = el("section", { class: "card" }, el("h2", {}, "What its weights say"), waiting("Asking the model; the first time takes a while …"));
     const similar = el("div"), alike = el("div");
     load(`related/${number}`).then(
       (part) => {
         fill(similar, neurons("By activation", `Correlation of their mean activations per token, ${among}.`, "correlation", part.activation[page - part.start], part.known, likeness));
-        fill(resembling, el("h2", {}, "Similar neurons"), similar, alike);
+        fill(resembling, el("h2", {}, `Similar ${store.about.unit.many}`), similar, alike);
       },
-      (error) => fill(resembling, el("h2", {}, "Similar neurons"), waiting(error.message)),
+      (error) => fill(resembling, el("h2", {}, `Similar ${store.about.unit.many}`), waiting(error.message)),
     );
     load(`model/${number}`).then(
       (part) => {

@@ -5,11 +5,17 @@
   const SCHEMA = 2;
   const store = { about: null, layers: null, table: null };
 
+  // One of them, whichever side.
+  Object.defineProperty(store, "kind", { get: () => ({ N: "neuron", F: "latent", H: "head", D: "direction" })[store.about.unit.letter] });
+
   store.open = async () => {
     store.about = await load("about");
     if (store.about.schema !== SCHEMA) throw new Error(`the data are of schema ${store.about.schema}, this page reads ${SCHEMA}; write the site again`);
     store.layers = store.about.layers.map((layer) => ({ ...layer, neurons: layer.neurons && ints(layer.neurons) }));
   };
+
+  // "Latents" where a line begins with it.
+  store.capital = (text) => text.replace(/^./, (letter) => letter.toUpperCase());
 
   // Where a neuron's page stands in the order of pages, or -1.
   store.page = (layer, neuron) => {

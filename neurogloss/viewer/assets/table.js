@@ -49,6 +49,7 @@
       drawHead(sort);
       draw();
       body.classList.toggle("none", !order.length);
+      body.dataset.none = `No ${neurogloss.store.about.unit.one} matches.`;
     }
 
     box.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });

@@ -1,4 +1,4 @@
-// Typed text: the subject runs, and every token shows which explained neurons it activates.
+// Typed text: the subject runs, and every token shows which explained units it activates.
 "use strict";
 {
   const { el, fill, foreign, visible, score, ints, floats, store, plural, say } = neurogloss;
@@ -45,14 +45,14 @@
     const strongest = layers.flatMap((one) => one.neurons).sort((a, b) => b[1] - a[1]).slice(0, STRONGEST);
     fill(
       panel,
-      el("h2", {}, "Neurons on ", foreign(found.tokens[at].replace(/ /g, "␣") || "∅", { class: "token-name" })),
-      el("p", { class: "note" }, "Explained neurons by how near they come to their own peak (level 10, also where they exceed it). Figures: level, score of the explanation."),
+      el("h2", {}, `${store.capital(store.about.unit.many)} on `, foreign(found.tokens[at].replace(/ /g, "␣") || "∅", { class: "token-name" })),
+      el("p", { class: "note" }, `Explained ${store.about.unit.many} by how near they come to their own peak (level 10, also where they exceed it). Figures: level, score of the explanation.`),
       strongest.length ? section("Strongest of all layers", strongest) : null,
       layers.length
         ? el("div", { class: "by-layer" }, layers.map((one) => section(`Layer ${one.layer}`, one.neurons)))
-        : el("p", { class: "empty" }, "No explained neuron is above zero here."),
+        : el("p", { class: "empty" }, `No explained ${store.about.unit.one} is above zero here.`),
     );
-    return strongest.length ? `${store.name(strongest[0][0])}, level ${shownLevel(strongest[0][1])}, ${texts[strongest[0][0]] ?? ""}` : "no neuron";
+    return strongest.length ? `${store.name(strongest[0][0])}, level ${shownLevel(strongest[0][1])}, ${texts[strongest[0][0]] ?? ""}` : `no ${store.about.unit.one}`;
   }
 
   function shown(place, found, rows) {
@@ -67,7 +67,7 @@
       buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === at));
       say(`${visible(found.tokens[at])}: ${details(panel, found, at, rows)}`);
     }
-    fill(place, el("section", { class: "card" }, el("p", { class: "note" }, `Under each token a cell per layer, the last layer on top; the fuller the colour, the nearer a neuron is to its peak. ${plural(found.tokens.length, "token")}.`), el("div", { class: "token-row" }, buttons)), panel);
+    fill(place, el("section", { class: "card" }, el("p", { class: "note" }, `Under each token a cell per layer, the last layer on top; the fuller the colour, the nearer a ${store.about.unit.one} is to its peak. ${plural(found.tokens.length, "token")}.`), el("div", { class: "token-row" }, buttons)), panel);
     const strength = found.tokens.map((_, at) => Math.max(...found.layers.map((one) => one.levels[at * found.kept])));
     choose(last.at >= 0 && last.at < found.tokens.length ? last.at : strength.indexOf(Math.max(...strength)));
   }
@@ -95,7 +95,7 @@
       button.disabled = false;
     }
     area.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run());
-    fill(main, el("h1", {}, "Which neurons does a text activate?"), el("div", { class: "ask" }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
+    fill(main, el("h1", {}, `Which ${store.about.unit.many} does a text activate?`), el("div", { class: "ask" }, el("label", { for: "typed" }, "Text"), area, el("div", {}, button, el("span", { class: "note" }, "Ctrl-Enter runs it. The text goes to the model on this machine and nowhere else."))), place);
     if (last.found) shown(place, last.found, rows);
     return "Text";
   }
