@@ -7,9 +7,9 @@ import pyarrow as pa
 from neurogloss.artifacts.files import read_table, write_table
 
 SCHEMA = "neurogloss.scores"
-VERSION = 4
-CLASSIFIERS = ("detection", "fuzzing")
-"""Scorers that ask a language model which excerpts fit; their columns are null where they were not run."""
+VERSION = 5
+CLASSIFIERS = ("detection", "fuzzing", "attends")
+"""Scorers that ask a language model which excerpts fit, the last of heads alone; their columns are null where they were not run."""
 
 SCORES = pa.schema(
     [
@@ -33,11 +33,11 @@ SCORES = pa.schema(
             pa.field(f"{scorer}{suffix}", kind)
             for scorer in CLASSIFIERS
             for suffix, kind in {
-                "": pa.float64(),  # balanced accuracy over firing and quiet score excerpts; 0.5 where there is no sentence
+                "": pa.float64(),  # balanced accuracy over firing and quiet score excerpts or pairs; 0.5 where there is no sentence
                 "_auc": pa.float64(),
                 "_control": pa.float64(),  # balanced accuracy of another neuron's sentence on the same questions
                 "_status": pa.string(),  # why there is no balanced accuracy, ok, or no_explanation
-                "_failed": pa.int32(),  # excerpts without a rating
+                "_failed": pa.int32(),  # excerpts or pairs without a rating
             }.items()
         ),
         # 1 less the divergence of the subject's predictions with the unit at the simulated values, as a share of that with the unit at its

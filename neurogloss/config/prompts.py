@@ -325,16 +325,11 @@ class ClassifyExample(Section):
         return self
 
 
-class ClassifyPrompt(Section):
-    """A chat model says 1 or 0 for each of several excerpts, such as [1, 0, 1] (delphi's detection and fuzzing)."""
+class RatingPrompt(Section):
+    """A chat model says 1 or 0 for each of several excerpts, such as [1, 0, 1]."""
 
-    layout: Literal["detection", "fuzzing"]
-    """`detection`: does the explanation hold anywhere in the excerpt? `fuzzing`: are the <<marked>> tokens those on which it holds?"""
+    layout: str
     excerpts_per_question: PositiveInt = 5
-    mark_from: Annotated[int, Field(ge=1, le=10)] = 3
-    """The lowest level at which a token counts as firing."""
-    quiet_below: Annotated[int, Field(ge=1, le=10)] = 2
-    """A level that no token of a quiet excerpt reaches. With 1 two in five neurons of the default subject have a quiet one among three."""
     alternatives: NonNegativeInt = 5
     """Log-probabilities asked for at each token, where the endpoint gives them; AUC needs them."""
     max_tokens: PositiveInt = 30
@@ -342,6 +337,31 @@ class ClassifyPrompt(Section):
     question: Annotated[str, template("explanation", "excerpts")]
     excerpt: Annotated[str, template("number", "text")]
     examples: list[ClassifyExample]
+
+
+class ClassifyPrompt(RatingPrompt):
+    """Excerpts on which the unit fires, and quiet ones (delphi's detection and fuzzing)."""
+
+    layout: Literal["detection", "fuzzing"]
+    """`detection`: does the explanation hold anywhere in the excerpt? `fuzzing`: are the <<marked>> tokens those on which it holds?"""
+    mark_from: Annotated[int, Field(ge=1, le=10)] = 3
+    """The lowest level at which a token counts as firing."""
+    quiet_below: Annotated[int, Field(ge=1, le=10)] = 2
+    """A level that no token of a quiet excerpt reaches. With 1 two in five neurons of the default subject have a quiet one among three."""
+
+
+class AttendsPrompt(RatingPrompt):
+    """Of heads: excerpts with two marked tokens, a query and a key. Does the head, at the query, read the key (transformer-debugger)?"""
+
+    layout: Literal["attends"]
+    pairs: Annotated[int, Field(ge=10)] = 10
+    """Pairs that the head reads, and as many that it does not; a head that has fewer is not scored."""
+    strong_from: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """What the head reads gives at least this share of its strongest write for a key in the explain split."""
+    weak_below: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """What it does not read gives less than this share."""
+    query: Annotated[str, template("token")]
+    key: Annotated[str, template("token")]
 
 
 class Ablation(Section):
@@ -400,7 +420,7 @@ class Prompts(Section):
     """`simulate.method` chooses."""
     vocabulary: dict[str, ListPrompt]
     """`vocabulary.prompt` chooses."""
-    score: dict[str, Annotated[ClassifyPrompt | Ablation, Field(discriminator="layout")]] = Field(default_factory=dict)
+    score: dict[str, Annotated[ClassifyPrompt | AttendsPrompt | Ablation, Field(discriminator="layout")]] = Field(default_factory=dict)
     """`score.scorers` chooses, none by default."""
     refine: RefinePrompts
     """Read where `refine.rounds` is above 0."""

@@ -1,6 +1,6 @@
 """Scorers that ask a language model: detection and fuzzing of each unit's score excerpts, by its own sentence and by a borrowed one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,11 +12,12 @@ from neurogloss.artifacts.recordings import Kind, Recordings, Split
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import FailureLimit, Status, too_many
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import ClassifyPrompt
+from neurogloss.config.prompts import AttendsPrompt, RatingPrompt
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.measures.levels import levels
-from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, classify, excerpts_shown
+from neurogloss.scorers.attends import ReadPairs, attended
+from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, Pairs, classify, excerpts_shown
 
 CHANCE = 0.5
 """What a sentence that is not there scores, as any constant answer does: silence never pays."""
@@ -38,9 +39,13 @@ def ask_scorers(
     lenders: Int[np.ndarray, " neuron"],
     params: Params,
     opened: OpenClient = open_client,
+    pairs: ReadPairs | None = None,
 ) -> dict[str, Asked]:
-    """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; nobody is asked without any."""
-    prompts = [prompt for name in params.score.scorers if isinstance(prompt := params.prompts.score[name], ClassifyPrompt)]
+    """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; nobody is asked without any.
+
+    `pairs` runs the subject for the scorer `attends`. UserError where that is asked for and the units are no heads.
+    """
+    prompts = [prompt for name in params.score.scorers if isinstance(prompt := params.prompts.score[name], RatingPrompt)]
     if not prompts:
         return {}
     model = params.model(params.score.model, "score.model")
@@ -48,7 +53,9 @@ def ask_scorers(
     found: dict[str, Asked] = {}
     with opened(params.score.model, model, "score") as client:
         for prompt in prompts:
-            units = partial(material, recordings, params.score.seed)
+            units: Callable[[int], Material | Pairs] = partial(material, recordings, params.score.seed)
+            if isinstance(prompt, AttendsPrompt):
+                units = attended(recordings, prompt, params.score.seed, pairs).__getitem__
             shown = np.array([0 if silent else excerpts_shown(units(row), prompt) for row, silent in enumerate(recordings.silent)])
             total = sum(int(shown[[text is not None for text in sentences]].sum()) for sentences in (texts, borrowed))
             limit = FailureLimit(f"{prompt.layout} ratings", "score", params.limits.max_failed_share, total)

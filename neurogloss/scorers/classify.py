@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Int8
 
 from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
-from neurogloss.config.prompts import ClassifyPrompt, fill
+from neurogloss.config.prompts import ClassifyPrompt, RatingPrompt, fill
 from neurogloss.errors import ProviderError
 from neurogloss.llm.request import Client, Message, Reply, Request, model_id
 from neurogloss.scorers.classification import (
@@ -46,6 +46,14 @@ class Material:
     """Of these, those in which no token reaches the prompt's `quiet_below` are shown as quiet."""
     seed: tuple[int, ...]
     """The order of excerpts and wrong marks depend on it alone, so that another sentence is judged on the same questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Of a head: excerpts with a marked query and key each, instead."""
+
+    shown: list[Shown]
+    seed: tuple[int, ...]
 
 
 class Question(NamedTuple):
@@ -89,7 +97,7 @@ class Classified:
 class Asking:
     """Whom to ask, and how."""
 
-    prompt: ClassifyPrompt
+    prompt: RatingPrompt
     model: ModelParams
     client: Client
     enough: float
@@ -103,7 +111,7 @@ class Asking:
         return self.prompt.alternatives if self.prompt.alternatives and self.client.offers("top_logprobs") else 0
 
 
-def classify(material: Callable[[int], Material], texts: Sequence[str | None], asking: Asking) -> Classified:
+def classify(material: Callable[[int], Material | Pairs], texts: Sequence[str | None], asking: Asking) -> Classified:
     """Classify each unit's excerpts by its sentence. `material` gives the excerpts of the unit at a place of `texts`."""
     opening, alternatives = opening_of(asking.prompt), asking.alternatives
     units: list[Unit] = []
@@ -143,7 +151,9 @@ def answered(pending: Sequence[list[Question]], asking: Asking) -> list[Unit]:
     return [rated(questions, [next(replies) for _ in questions], asking.enough) for questions in pending]
 
 
-def questions_of(material: Material, text: str, asking: Asking, opening: tuple[Message, ...], alternatives: int) -> Iterator[Question]:
+def questions_of(
+    material: Material | Pairs, text: str, asking: Asking, opening: tuple[Message, ...], alternatives: int
+) -> Iterator[Question]:
     """The questions about one unit; none without both firing and quiet excerpts."""
     prompt, rng = asking.prompt, np.random.default_rng(material.seed)
     if not has_both_kinds(material, prompt):
@@ -161,13 +171,15 @@ def questions_of(material: Material, text: str, asking: Asking, opening: tuple[M
         yield Question(request, chosen)
 
 
-def has_both_kinds(material: Material, prompt: ClassifyPrompt) -> bool:
+def has_both_kinds(material: Material | Pairs, prompt: RatingPrompt) -> bool:
     """Whether there are firing and quiet excerpts."""
     return excerpts_shown(material, prompt) > 0
 
 
-def excerpts_shown(material: Material, prompt: ClassifyPrompt) -> int:
+def excerpts_shown(material: Material | Pairs, prompt: RatingPrompt) -> int:
     """How many excerpts are asked about; none without both firing and quiet ones."""
+    if isinstance(material, Pairs) or not isinstance(prompt, ClassifyPrompt):
+        return len(material.shown) if isinstance(material, Pairs) else 0
     firing, quiet = len(firing_of(material, prompt)), len(quiet_of(material, prompt))
     return firing + quiet if firing and quiet else 0
 
@@ -182,8 +194,10 @@ def quiet_of(material: Material, prompt: ClassifyPrompt) -> list[Excerpt]:
     return [one for one in material.drawn if one.levels.max() < prompt.quiet_below]
 
 
-def shown_excerpts(material: Material, prompt: ClassifyPrompt, rng: np.random.Generator) -> list[Shown]:
+def shown_excerpts(material: Material | Pairs, prompt: RatingPrompt, rng: np.random.Generator) -> list[Shown]:
     """Firing excerpts, then quiet ones, as the prompt shows them."""
+    if isinstance(material, Pairs) or not isinstance(prompt, ClassifyPrompt):
+        return material.shown if isinstance(material, Pairs) else []
     firing = [(one.pieces, one.levels >= prompt.mark_from) for one in firing_of(material, prompt)]
     quiet = [one.pieces for one in quiet_of(material, prompt)]
     if prompt.layout == "detection":
@@ -193,7 +207,7 @@ def shown_excerpts(material: Material, prompt: ClassifyPrompt, rng: np.random.Ge
     return [*(Shown(marked(pieces, marks), True) for pieces, marks in firing), *wrong]
 
 
-def opening_of(prompt: ClassifyPrompt) -> tuple[Message, ...]:
+def opening_of(prompt: RatingPrompt) -> tuple[Message, ...]:
     """System and examples, the same for every question."""
     messages = [Message("system", prompt.system)]
     for example in prompt.examples:
@@ -202,7 +216,7 @@ def opening_of(prompt: ClassifyPrompt) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def question(explanation: str, texts: Sequence[str], prompt: ClassifyPrompt) -> str:
+def question(explanation: str, texts: Sequence[str], prompt: RatingPrompt) -> str:
     """An explanation and numbered excerpts."""
     listed = "\n".join(fill(prompt.excerpt, number=str(number), text=text) for number, text in enumerate(texts, 1))
     return fill(prompt.question, explanation=" ".join(explanation.split()).rstrip("."), excerpts=listed)

@@ -23,8 +23,9 @@ HEADLINE = {
     "scored": "scored",
     "detection": "detection.balanced_accuracy.mean",
     "fuzzing": "fuzzing.balanced_accuracy.mean",
+    "attends": "attends.balanced_accuracy.mean",
 }
-"""Name in metrics/score.json -> place in the summary; the last two only where they were asked."""
+"""Name in metrics/score.json -> place in the summary; the last three only where they were asked."""
 MEASURES = ("top_and_random", "random_only", "top_only", "control", "margin", "sensitivity", "variance_explained")
 THRESHOLDS = (0.5, 0.7, 0.8)
 PERCENTILES = (10, 25, 75, 90)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from neurogloss.errors import UserError
 from neurogloss.subject.heads import Heads
@@ -44,6 +46,57 @@ def watched(model: Any, watch: Watch) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(usual)
+
+
+Take = Callable[[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Float[Tensor, "pair query key"]], None]
+"""Given heads (by row), their slots, and the norms of all (query, key) pairs of the excerpt that stands there."""
+AT_ONCE = 512
+"""Tokens in a forward pass: attention weights are held of all its layers."""
+
+
+def visit_pairs(
+    subject: Subject,
+    tokens: Int[np.ndarray, "excerpt token"],
+    layers: Int[np.ndarray, " head"],
+    indices: Int[np.ndarray, " head"],
+    excerpts: Int[np.ndarray, "head slot"],
+    take: Take,
+) -> None:
+    """Show the pairs of each head (a layer and an index) on its own excerpts, which are rows of `tokens`; each excerpt is read once."""
+    units = {int(layer): one for layer in np.unique(layers) if isinstance(one := subject.units[layer], Heads)}
+    order = np.argsort(excerpts.ravel(), kind="stable")
+    of = excerpts.ravel()[order]
+    rows, slots = np.divmod(order, excerpts.shape[1])
+    needed = np.unique(of)
+    size = max(1, AT_ONCE // tokens.shape[1])
+    for start in tqdm(range(0, len(needed), size), desc="attention", unit=" batches", delay=5):
+        batch = needed[start : start + size]
+        low, high = np.searchsorted(of, [batch[0], batch[-1] + 1])
+
+        def show(layer: int, pairs: Tensor, batch: np.ndarray = batch, part: slice = slice(low, high)) -> None:
+            here = np.flatnonzero(layers[rows[part]] == layer)
+            row, slot = rows[part][here], slots[part][here]
+            at = (np.searchsorted(batch, of[part][here]), indices[row])
+            take(row, slot, pairs.cpu()[tuple(torch.from_numpy(one.astype(np.int64)) for one in at)])
+
+        pair_norms(subject, units, torch.from_numpy(tokens[batch].astype(np.int64)), show)
+
+
+def pairs_of(
+    subject: Subject,
+    tokens: Int[np.ndarray, "excerpt token"],
+    layers: Int[np.ndarray, " head"],
+    indices: Int[np.ndarray, " head"],
+    excerpts: Int[np.ndarray, "head slot"],
+) -> Float[np.ndarray, "head slot query key"]:
+    """All pairs of each head on its excerpts, in float16."""
+    found = np.zeros((*excerpts.shape, tokens.shape[1], tokens.shape[1]), np.float16)
+
+    def take(rows: Int[np.ndarray, " pair"], slots: Int[np.ndarray, " pair"], pairs: Tensor) -> None:
+        found[rows, slots] = pairs.clamp_max(65504).numpy()
+
+    visit_pairs(subject, tokens, layers, indices, excerpts, take)
+    return found
 
 
 def pair_norms(

@@ -116,6 +116,20 @@ def test_the_keys_of_a_query_are_those_for_which_a_head_writes_most(made: Any) -
     assert recordings.keys.places[row, slot, 0] <= query
 
 
+def test_all_pairs_of_a_head_hold_the_keys_that_were_recorded_for_its_strongest_query(made: Any) -> None:
+    from neurogloss.subject.attention import pairs_of
+
+    recordings, subject = made("heads")
+    slots = recordings.slots.where(Split.SCORE)
+    excerpts = np.asarray(recordings.excerpts)[:, slots]
+    found = pairs_of(subject, recordings.corpus, recordings.layers, recordings.indices, excerpts)
+    queries = np.asarray(recordings.activations)[:, slots].argmax(axis=2)
+    best = np.sort(np.take_along_axis(found, queries[..., None, None], axis=2)[:, :, 0], axis=2)[..., ::-1][..., :3]
+    assert recordings.keys is not None
+    np.testing.assert_allclose(best, recordings.keys.norms[:, slots], rtol=2e-3)
+    assert not np.triu(found, 1).any()  # Nothing is read that comes later.
+
+
 def test_the_usual_attention_is_back_after_heads_were_read(made: Any, tiny_model: Path) -> None:
     from neurogloss.subject.attention import NAME, watched
 

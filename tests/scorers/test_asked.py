@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import Kind, Recordings, Split
-from neurogloss.artifacts.scores import CLASSIFIERS, read_scores, write_scores
+from neurogloss.artifacts.scores import read_scores, write_scores
 from neurogloss.artifacts.simulations import NOBODY
 from neurogloss.artifacts.status import Status
 from neurogloss.config.models import ModelParams
@@ -31,6 +31,7 @@ from tests.simulated import explained, honest, scoring, simulated
 from tests.tiny import random_recordings
 
 PARAMS = scoring(scorers=["detection", "fuzzing"])
+ASKED = ("detection", "fuzzing")
 Rule = Callable[[int, str], float]
 """(row of the neuron that the sentence is about, excerpt) -> probability that the sentence holds."""
 
@@ -76,7 +77,7 @@ def opening(client: Client) -> OpenClient:
 def truth(recordings: Recordings) -> Rule:
     """A reader who knows every neuron: right on its own excerpts; of others, whether a token stands there that it fires on anywhere."""
     right: dict[tuple[int, str], bool] = {}
-    for name in CLASSIFIERS:
+    for name in ASKED:
         prompt = PARAMS.prompts.score[name]
         asking = Asking(prompt, PARAMS.model("smollm2", "score.model"), Scripted(), 0.5)
         for row in range(len(recordings)):
@@ -107,7 +108,7 @@ def column(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(table[name].to_numpy(zero_copy_only=False), np.float64)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", ASKED)
 def test_who_is_always_right_has_one_and_who_always_says_one_a_half(many: Recordings, name: str) -> None:
     oracle, yes = scored(many, says(truth(many))), scored(many, says(lambda row, excerpt: 0.9))
     ok = np.array(oracle[f"{name}_status"].to_pylist()) == "ok"
@@ -116,7 +117,7 @@ def test_who_is_always_right_has_one_and_who_always_says_one_a_half(many: Record
     assert np.isnan(column(oracle, name)[~ok]).all()
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", ASKED)
 def test_who_guesses_has_about_a_half_and_so_has_a_right_reader_of_other_sentences(many: Recordings, name: str) -> None:
     rng = np.random.default_rng(0)
     guess = summary(scored(many, says(lambda row, excerpt: float(rng.random()))), 10)[name]
@@ -169,7 +170,7 @@ def test_the_figures_are_those_of_scikit_learn_on_the_same_ratings(many: Recordi
 
     client = Scripted(says(rule, logprobs=True))
     found = ask_scorers(many, explained(many).texts, np.full(len(many), NOBODY), PARAMS, opening(client))
-    for name in CLASSIFIERS:
+    for name in ASKED:
         prompt = PARAMS.prompts.score[name]
         asking = Asking(prompt, PARAMS.model("smollm2", "score.model"), client, 0.5)
         for row in np.flatnonzero(~np.isnan(found[name].own.accuracy)):
@@ -258,7 +259,7 @@ def test_by_default_nobody_is_asked_and_the_columns_are_null(many: Recordings) -
 
     simulations = simulated(many, lambda true: true, borrow=honest(many))
     found = score(many, explained(many), simulations, scoring(), nobody)
-    assert all(found[f"{name}{suffix}"].null_count == len(many) for name in CLASSIFIERS for suffix in ("", "_auc", "_status", "_failed"))
+    assert all(found[f"{name}{suffix}"].null_count == len(many) for name in ASKED for suffix in ("", "_auc", "_status", "_failed"))
 
 
 def test_equal_answers_give_equal_bytes(many: Recordings, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_result_of_an_older_schema_is_named(tmp_path: Path) -> None:
     path = folder / "data" / "scores.parquet"
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"neurogloss.schema": "neurogloss.scores", "neurogloss.version": "0"}), path)
-    with pytest.raises(UserError, match=r"scores.parquet holds neurogloss.scores version 0, expected neurogloss.scores version 4"):
+    with pytest.raises(UserError, match=r"scores.parquet holds neurogloss.scores version 0, expected neurogloss.scores version 5"):
         open_result(folder)
 
 
