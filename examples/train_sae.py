@@ -11,6 +11,7 @@ how well: explanations are scored on excerpts that no explainer saw, as always.
 import argparse
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,17 +62,22 @@ def main() -> None:
 
 
 def stream(subject: Subject, params: Params, layer: int, excerpts: int) -> Tensor:
-    """The residual stream after a layer, (token, size), of the documents that are not held out; the layers above it are taken off."""
+    """The residual stream after a layer, (token, size), of the documents that are not held out; what comes after the layer is taken off."""
     drawn, _ = read_excerpts(params.corpus, params.record.model_copy(update={"excerpts": excerpts}), subject)
-    base, found = subject.model.base_model, []
-    base.layers = base.layers[: layer + 1]
-    base.layers[-1].register_forward_hook(lambda _, inputs, output: found.append(output[:, 0 if subject.bos is None else 1 :]))
-    for rows in np.array_split(drawn.tokens[~drawn.held_out], -(-len(drawn.tokens) // 32)):
+    base, first = subject.model.base_model, 0 if subject.bos is None else 1
+    base.layers, base.norm = base.layers[: layer + 1], torch.nn.Identity()
+
+    def read(rows: np.ndarray) -> Tensor:
         tokens = torch.from_numpy(rows.astype(np.int64))
         if subject.bos is not None:
             tokens = torch.cat([torch.full((len(tokens), 1), subject.bos), tokens], dim=1)
         with torch.inference_mode():
-            base(input_ids=tokens, use_cache=False)
+            seen: Tensor = base(input_ids=tokens, use_cache=False).last_hidden_state[:, first:]
+        return seen
+
+    torch.set_num_threads(1)  # Batches side by side: threads that wait for one another spin.
+    with ThreadPoolExecutor(threads()) as pool:
+        found = list(pool.map(read, np.array_split(drawn.tokens[~drawn.held_out], -(-len(drawn.tokens) // 32))))
     return torch.cat(found).flatten(0, 1).float().clone()
 
 
