@@ -1,7 +1,7 @@
 """Train a small sparse autoencoder on the subject of params.yaml, in under five minutes on two cores, and save it as SAELens does.
 
     python examples/train_sae.py data/sae --layer 8
-    dvc exp run -n latents -S subject.units=latents -S subject.sae.source=data/sae -S watch.sae=data/sae \\
+    dvc exp run -n latents -S subject.units=latents -S 'subject.sae={source: data/sae}' -S watch.sae=data/sae \\
         -S 'record.layers=[8]' -S record.neurons=all
 
 It is small, so that a newcomer sees latents without a hub; for work take a published one (docs/units.md). It decides what is explained, not

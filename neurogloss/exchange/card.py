@@ -10,6 +10,8 @@ FIELDS = {
     "neurons": {
         "name, layer, neuron": "which unit; layer 0 is nearest to the input",
         "explanation, explanation_status": "the sentence, or why there is none",
+        "promoted, suppressed": "tokens whose logits the unit raises and lowers most by what it writes; null where weights do not say",
+        "promoted_logits, suppressed_logits": "by how much, for a value of one, up to the scale of the last norm",
         "status": "`ok`, or why there is no score; a failure is never zero; `no_explanation` is, as a constant prediction is",
         "top_and_random": "Pearson correlation of simulated and recorded activations over the tokens of the score excerpts",
         "random_only, top_only": "the same over one kind of excerpts",

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
+from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.results import Results
 from neurogloss.artifacts.simulations import OK
 from neurogloss.artifacts.status import CODES
@@ -60,9 +61,25 @@ def neurons_table(results: Results) -> pa.Table:
     columns |= {"layer": pa.array(layers, pa.int32()), "neuron": pa.array(indices, pa.int32())}
     columns |= {"explanation": pa.array(results.explanations.texts, pa.string())}
     columns |= {"explanation_status": [str(status) for status in results.explanations.statuses]}
+    columns |= written(results.recordings)
     columns |= {key: results.scores[key] for key in results.scores.column_names if key not in ("layer", "neuron")}
     statistics = results.recordings.statistics
     return pa.table(columns | {key: statistics[key] for key in statistics.column_names if key not in ("layer", "neuron")})
+
+
+def written(recordings: Recordings) -> dict[str, pa.Array]:
+    """Tokens that each unit promotes and suppresses, the strongest first, with their logits; null where that is not known."""
+    found: dict[str, pa.Array] = {}
+    for side, name in enumerate(("promoted", "suppressed")):
+        texts = [recordings.promoted_texts(row, side) or None for row in range(len(recordings))]
+        logits = [
+            None
+            if some is None or recordings.promoted is None
+            else recordings.promoted.logits[row, side, : len(some)].astype(float).tolist()
+            for row, some in enumerate(texts)
+        ]
+        found[name], found[f"{name}_logits"] = pa.array(texts, pa.list_(pa.string())), pa.array(logits, pa.list_(pa.float32()))
+    return found
 
 
 def candidates_table(results: Results) -> pa.Table:

@@ -63,6 +63,7 @@ def test_each_neuron_is_one_row_with_statistics_explanation_and_scores(parquet: 
         assert neurons[column].to_pylist() == results.scores[column].to_pylist()
     for column in ("mean", "variance", "firing_share", "peak"):
         assert neurons[column].to_pylist() == results.recordings.statistics[column].to_pylist()
+    assert neurons["promoted"].null_count == neurons["suppressed_logits"].null_count == len(neurons)  # These recordings do not know.
     assert config(parquet, "candidates")["text"].null_count == 1
 
 

@@ -73,6 +73,16 @@ def test_a_feature_has_its_statistics_and_promoted_tokens_and_an_activation_its_
     assert lines(exported / "source.jsonl.gz")[1]["id"] == "1-latents"
 
 
+def test_parquet_holds_what_units_of_any_kind_promote_and_suppress(data: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    assert run("export", str(tmp_path / "out"), "--data", str(data)).exit_code == 0
+    first = pq.read_table(tmp_path / "out" / "neurons").to_pylist()[0]
+    texts = [read_results(data).recordings.text(token) for token in (1, 2, 4)]
+    assert (first["name"], first["promoted"], first["promoted_logits"]) == ("L0.F0", texts[:2], [2, 1])
+    assert (first["suppressed"], first["suppressed_logits"]) == (texts[2:], [-3])
+
+
 def test_an_export_is_read_back_as_recordings_and_explanations_of_its_kind(exported: Path, data: Path, tmp_path: Path) -> None:
     words = ["import", str(exported), "--out", str(tmp_path / "r"), "--explanations", str(tmp_path / "e.parquet"), "--per-split", "4"]
     done = run(*words)
