@@ -1,4 +1,4 @@
-"""explain: candidate sentences for each neuron; nothing of the score split is looked at.
+"""explain: candidate sentences for each unit; nothing of the score split is looked at.
 
 reads   recordings
 writes  candidates.parquet
@@ -13,7 +13,7 @@ from neurogloss.explainers.run import explain
 
 
 def main(recordings: RecordingsFolder, out: Out, params: ParamsFile = Path("params.yaml")) -> None:
-    """Propose sentences for each neuron."""
+    """Propose sentences for each unit."""
     write_candidates(out, explain(read_recordings(recordings), watched_params(params, "models")))
 
 

@@ -11,7 +11,7 @@ from neurogloss.memory import restart_with_tunables
 
 
 def main(out: Out, params: ParamsFile = Path("params.yaml")) -> None:
-    """Record each neuron's strongest and some random excerpts."""
+    """Record each unit's strongest and some random excerpts."""
     from neurogloss.recording.run import record
 
     record(watched_params(params, "subject", "corpus", "sae", "units"), out)

@@ -27,7 +27,7 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Folder for the numbers to commit.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Choose one sentence for each neuron, and revise it."""
+    """Choose one sentence for each unit, and revise it."""
     found = refine_in_rounds(read_recordings(recordings), read_candidates(candidates), watched_params(params, "models"))
     write_explanations(out, found.explanations)
     write_revisions(revisions, found.revisions)

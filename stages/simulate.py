@@ -14,7 +14,7 @@ from neurogloss.simulators.run import simulate
 
 
 def main(recordings: RecordingsFolder, explanations: ExplanationsFile, out: Out, params: ParamsFile = Path("params.yaml")) -> None:
-    """Predict each neuron's levels from its sentence."""
+    """Predict each unit's levels from its sentence."""
     write_simulations(out, simulate(read_recordings(recordings), read_explanations(explanations), watched_params(params, "models")))
 
 

@@ -1,4 +1,4 @@
-"""explain: how a neuron gets its sentence."""
+"""explain: how a unit gets its sentence."""
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -15,9 +15,9 @@ class ConceptsParams(Section):
     shortlist: PositiveInt
     """The best single phrases, among which combinations are sought."""
     words: NonNegativeInt = 6
-    """At most so many words are named by a phrase of the neuron's own; 0 for phrases of the bank alone."""
+    """At most so many words are named by a phrase of the unit's own; 0 for phrases of the bank alone."""
     occurrences: PositiveInt = 3
-    """A word is named only where it stands in so many of the neuron's excerpts."""
+    """A word is named only where it stands in so many of the unit's excerpts."""
 
 
 class TokenListParams(Section):
@@ -29,7 +29,7 @@ class TokenListParams(Section):
 
 
 class ExplainParams(Section):
-    """How a neuron gets its sentence."""
+    """How a unit gets its sentence."""
 
     seed: NonNegativeInt
     method: str

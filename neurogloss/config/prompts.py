@@ -109,7 +109,7 @@ class ExampleExcerpt(Section):
 
 
 class Example(Section):
-    """A neuron as a prompt shows it, with the explanation that is wanted."""
+    """A unit as a prompt shows it, with the explanation that is wanted."""
 
     explanations: Annotated[list[str], Field(min_length=1)]
     """The best one first: it stands where a prompt asks for, or simulates, a single one."""
@@ -132,7 +132,7 @@ class ExplainPrompt(Section):
     """Explanations asked for in one answer; more than one as a numbered list."""
     system: str
     question: Annotated[str, template("excerpts", optional=("number", "answers", "repeat", "promoted", "suppressed"))]
-    """One neuron, up to where the answer begins. {promoted} and {suppressed} are the tokens whose logits it raises and lowers most."""
+    """One unit, up to where the answer begins. {promoted} and {suppressed} are the tokens whose logits it raises and lowers most."""
     prefix: str
     """The words with which every answer begins; no part of the explanation."""
     excerpt: Annotated[str, template("lines")]
@@ -150,7 +150,7 @@ class PairsPrompt(ExplainPrompt):
     repeat: Annotated[str, template("lines", optional=("number",))]
     """The pairs above zero once more, where {repeat} stands in the question."""
     repeat_below: Share
-    """Only where less than this share of the neuron's levels is above zero."""
+    """Only where less than this share of the unit's levels is above zero."""
 
 
 class MarkedPrompt(ExplainPrompt):
@@ -168,11 +168,11 @@ class HighlightPrompt(MarkedPrompt):
 
 
 class PiecesPrompt(MarkedPrompt):
-    """Short pieces of text around the neuron's strongest tokens, the strongest first."""
+    """Short pieces of text around the unit's strongest tokens, the strongest first."""
 
     layout: Literal["pieces"]
     pieces: PositiveInt
-    """At most; a neuron with fewer tokens at `mark_from` or above has fewer."""
+    """At most; a unit with fewer tokens at `mark_from` or above has fewer."""
     before: NonNegativeInt
     """Tokens shown before a strongest token, as far as the excerpt has them."""
     after: NonNegativeInt
@@ -285,7 +285,7 @@ class CompactPrompt(SimulatePrompt):
 
     layout: Literal["compact"]
     excerpts_per_question: PositiveInt = 1
-    """Of one neuron; with more than one `several` and `heading` say how to answer."""
+    """Of one unit; with more than one `several` and `heading` say how to answer."""
     max_tokens: PositiveInt
     tries: Literal[1, 2]
     """With 2 an answer that cannot be read is asked for once more."""

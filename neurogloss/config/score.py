@@ -12,14 +12,14 @@ class ScoreParams(Section):
 
     seed: NonNegativeInt
     controls: Literal["auto"] | PositiveInt
-    """Other neurons' sentences that simulate tries on each neuron's score excerpts, at most.
+    """Other units' sentences that simulate tries on each unit's score excerpts, at most.
 
     `auto` is 8 where the simulator asks no language model and 1 where it does.
     """
     bins: PositiveInt
     """Of the histogram, over [-1, 1]."""
     min_excerpts_share: Share
-    """Of a neuron's score excerpts of each kind, at least so many must have a simulation; with fewer the neuron counts as failed."""
+    """Of a unit's score excerpts of each kind, at least so many must have a simulation; with fewer the unit counts as failed."""
     scorers: list[str] = Field(default_factory=list)
     """Names under `prompts.score`, at most one of each layout: what else is scored by asking `model`."""
     model: str = "smollm2"

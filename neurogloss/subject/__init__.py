@@ -1,1 +1,1 @@
-"""The model under study: loading, neuron sites, corpus, streaming statistics."""
+"""The model under study: loading, tokenizer, units, running it with a unit changed."""
