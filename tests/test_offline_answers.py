@@ -1,5 +1,6 @@
 """docs/offline-answers.md: every command on it, in its order, against a server on this machine and then without any."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from neurogloss.artifacts.recordings import Recordings, write_recordings
-from tests.llm.server import Call, Play, Server, chat
+from tests.llm.server import Call, Play, Server, chat, error
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "offline-answers.md").read_text(encoding="utf-8")
@@ -62,6 +63,28 @@ def test_the_page_takes_a_run_through_without_an_endpoint(folder: Path) -> None:
     for stage in ("explain", "refine", "simulate"):
         run(folder, *shlex.split(STAGES[stage]["cmd"])[1:])
     assert (folder / "data" / "simulations" / "simulations.json").exists()
+
+
+def test_the_example_keeps_what_a_server_refuses_and_asks_again_what_failed(tmp_path: Path) -> None:
+    """At a server behind a path and with a query."""
+    lines = [{"custom_id": name, "url": "/v1/chat/completions", "body": {"messages": [name]}} for name in "abc"]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    example = [str(ROOT / "examples" / "answer_questions.py"), str(tmp_path / "q.jsonl"), str(tmp_path / "a.jsonl")]
+
+    def plays(number: int, call: Call) -> Play | str | None:
+        name = call.body["messages"][0]
+        return {"a": error(400, "flagged", "content_filter"), "b": "503" if number < 3 else None}.get(name)
+
+    with Server(plays) as server:
+        place = f"{server.url}/proxy?api-version=1"
+        for _ in range(2):
+            run(tmp_path, *example, OPENAI_BASE_URL=place)
+        assert {call.path for call in server.calls} == {"/v1/proxy/chat/completions?api-version=1"}
+        assert sorted(call.body["messages"][0] for call in server.calls) == ["a", "a", "b", "b", "c"]
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
+    said = [(row["custom_id"], row["response"]["status_code"]) for row in rows]
+    assert said == [("a", 400), ("b", 503), ("c", 200), ("a", 400), ("b", 200)]
+    assert rows[0]["response"]["body"]["error"]["code"] == "content_filter"
 
 
 def test_the_page_shows_no_other_command() -> None:

@@ -204,7 +204,7 @@ class Server:
         return play.fault != "cut"
 
     def answer(self, call: Call) -> str:
-        if call.path.endswith("/chat/completions"):
+        if call.path.partition("?")[0].endswith("/chat/completions"):
             return chat(said(json.dumps(call.body["messages"])), call.body)
         return completion(call.body, self.echoes)
 

@@ -162,9 +162,9 @@ def test_a_dead_endpoint_ends_the_stage_after_the_time_for_retries(
 
 def test_an_endpoint_that_restarts_is_waited_for(ask: Callable[..., list[Answer]]) -> None:
     """More tries than one request has while others are answered."""
-    with Server(lambda number, call: "503" if 5 <= number < 60 else None) as server:
+    with Server(lambda number, call: "503" if 5 <= number < 205 else None) as server:
         assert answered(ask(server, questions(20))) == 20
-        assert len(server.calls) == 20 + 55
+        assert len(server.calls) == 20 + 200
 
 
 def test_what_is_tried_again_is_logged_and_shown(
