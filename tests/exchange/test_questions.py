@@ -320,8 +320,8 @@ def test_the_commands_write_and_import(recordings: Recordings, tmp_path: Path) -
     varied = CliRunner().invoke(app, ["questions", out, *where, "-S", "explain.samples=2", "-S", "explain.temperature=1.0"])
     assert "7 questions of explain for openai (gpt-4.1-mini) in" in varied.output and "; 7 are answered already" in varied.output
     assert (len(read(tmp_path / "q.jsonl")), load_params(tmp_path / "params.yaml").explain.samples) == (7, 1)
-    unasked = CliRunner().invoke(app, ["questions", out, *where, "-S", "explain.method=token_list", "-S", "simulate.method=vocabulary"])
-    assert "`dvc exp run -S explain.method=token_list -S simulate.method=vocabulary` needs no endpoint" in unasked.output
+    unasked = CliRunner().invoke(app, ["questions", out, *where, "-S", "explain.method=token_list", "-S", "simulate.method=reader"])
+    assert "`dvc exp run -S explain.method=token_list -S simulate.method=reader` needs no endpoint" in unasked.output
     with pytest.raises(UserError, match=r"-S nonsense: .*; expected PARAM=VALUE, as `dvc exp run -S` takes"):
         CliRunner().invoke(app, ["questions", out, *where, "-S", "nonsense"], catch_exceptions=False)
     with pytest.raises(UserError, match="run `dvc repro record`, which asks no language model"):
