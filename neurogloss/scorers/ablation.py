@@ -25,8 +25,8 @@ from neurogloss.subject.changes import Change
 
 NOTHING = 1e-9
 """Mean divergence in nats below which an ablation changes nothing: in float32 an unchanged unit gives up to 3e-10."""
-CONTROLS = 60
-"""Units on which another unit's sentence is tried, too, at most: as many runs of the subject as a third of those of 240 units."""
+CONTROLS = 24
+"""Units on which another unit's sentence is tried, too, at most: of 240 units a twentieth of all runs of the subject."""
 
 
 Diverge = Callable[[Sequence[Change]], Float64[np.ndarray, " change"]]

@@ -12,20 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from neurogloss.errors import UserError
 from neurogloss.subject.changes import Change
+from neurogloss.subject.divergence import mean_divergences
 from neurogloss.subject.model import Subject
 from neurogloss.subject.sites import block_path
 
 ROWS_AT_ONCE = 96
 """Sequences that go through the last block together, at most, unless a single excerpt has more changes."""
-TOKENS_AT_ONCE = 4
-"""Tokens whose distributions are compared together: they stay in the processor's cache."""
-SMALL = 0.3
-"""Below this relative difference four terms of the series give the divergence to six digits."""
 
 
 def divergences(subject: Subject, tokens: Int[np.ndarray, "excerpt token"], changes: Sequence[Change]) -> Float64[np.ndarray, " change"]:
@@ -68,8 +65,8 @@ class Growing:
     """Tokens before the excerpt."""
     by_layer: dict[int, list[tuple[int, Change]]]
     """Of each layer the changes, each with the row of its excerpt."""
-    order: list[Change] = field(default_factory=list)
-    """The changes whose rows have joined, in the order of the rows after the clean ones."""
+    joined: list[tuple[int, Change]] = field(default_factory=list)
+    """The changes whose rows have joined, each with the row of its excerpt, in the order of their rows after the clean ones."""
 
     def join(self, layer: int) -> Callable[..., Any]:
         """Before a block: the layer's changes join, and what all rows share is kept once."""
@@ -79,7 +76,7 @@ class Growing:
             here = self.by_layer.get(layer, [])
             if here:
                 hidden = torch.cat([hidden, hidden[[row for row, _ in here]]])
-                self.order += [change for _, change in here]
+                self.joined += here
             rest = {name: once(value, self.clean) for name, value in kwargs.items() if name != "hidden_states"}
             if args:
                 return (hidden, *(once(value, self.clean) for value in args[1:])), rest
@@ -91,7 +88,7 @@ class Growing:
         """What the layer's units read, with the other values in the rows that have just joined."""
         here, units = self.by_layer[layer], self.subject.units[layer]
         assert units is not None, "find_units gave the layer that was recorded"
-        rows = self.clean + len(self.order)
+        rows = self.clean + len(self.joined)
         full = seen.reshape(rows, -1, seen.shape[-1]).clone()  # OPT flattens excerpt and token.
         columns = torch.tensor([change.neuron - units.first for _, change in here])
         values = torch.from_numpy(np.stack([change.values for _, change in here])).to(full)
@@ -119,12 +116,9 @@ def run(subject: Subject, tokens: Int[Tensor, "excerpt token"], rows: list[int],
         hidden = subject.model.base_model(input_ids=tokens.to(subject.model.device), use_cache=False).last_hidden_state[:, first:]
     if len(hidden) != batch + len(changes):
         raise UserError(f"{subject.model.config.model_type}: a block is never run in a forward pass, so its units cannot be ablated")
-    of_row = {id(change): batch + place for place, change in enumerate(growing.order)}
-    found = np.empty(len(changes))
-    for row in range(batch):
-        here = [place for place, change in enumerate(changes) if change.excerpt == rows[row]]
-        found[here] = compare(subject.model, hidden[row], hidden[[of_row[id(changes[place])] for place in here]])
-    return found
+    clean = np.array([*range(batch), *(row for row, _ in growing.joined)])
+    of_change = {id(change): batch + place for place, (_, change) in enumerate(growing.joined)}
+    return mean_divergences(subject.model, hidden, clean)[[of_change[id(change)] for change in changes]]
 
 
 @contextmanager
@@ -139,45 +133,3 @@ def hooked(subject: Subject, growing: Growing) -> Iterator[None]:
             if layer in growing.by_layer:
                 stack.callback(units.alter(subject.model, partial(growing.change, layer)).remove)
         yield
-
-
-def compare(model: Any, clean: Float[Tensor, "token size"], changed: Float[Tensor, "change token size"]) -> Float64[np.ndarray, " change"]:
-    """Mean divergence of each changed sequence from the clean one."""
-    p, found = torch.softmax(logits(model, clean).float(), dim=-1), []
-    for sequence in changed:
-        q = torch.softmax(logits(model, sequence).float(), dim=-1)
-        parts = zip(torch.split(p, TOKENS_AT_ONCE), torch.split(q, TOKENS_AT_ONCE), strict=True)
-        found.append(sum(float(jensen_shannon(*part).sum()) for part in parts) / len(clean))
-    return np.array(found)
-
-
-def logits(model: Any, hidden: Tensor) -> Tensor:
-    """Next-token logits of final hidden states, scaled and capped as the architecture does it."""
-    config = model.config.get_text_config()
-    found: Tensor = model.get_output_embeddings()(hidden)
-    if scale := getattr(config, "logit_scale", None):  # Cohere.
-        found = found * scale
-    if scaling := getattr(config, "logits_scaling", None):  # Granite.
-        found = found / scaling
-    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2.
-        found = cap * torch.tanh(found / cap)
-    return found
-
-
-def jensen_shannon(p: Float[Tensor, "token vocabulary"], q: Float[Tensor, "token vocabulary"]) -> Float[Tensor, " token"]:
-    """Jensen-Shannon divergence in nats, exact for distributions that hardly differ.
-
-    With m = (p + q) / 2 and d = (p - q) / (p + q) it is the sum of m · ((1 + d) log(1 + d) + (1 - d) log(1 - d)) / 2, whose series begins
-    with d² / 2: no large entropies are subtracted.
-    """
-    total = p + q
-    d = (p - q) / total.clamp_min(torch.finfo(p.dtype).tiny)
-    square = d * d
-    series = square * (1 / 2 + square * (1 / 12 + square * (1 / 30 + square * (1 / 56 + square / 90))))
-    found = (total * series).sum(dim=-1) / 2
-    far = (square > SMALL**2).any(dim=-1)
-    if far.any():
-        d = d[far].double().clamp(-1, 1)
-        exact = (torch.xlogy(1 + d, 1 + d) + torch.xlogy(1 - d, 1 - d)) / 2
-        found[far] = ((total[far].double() * exact).sum(dim=-1) / 2).to(found.dtype)
-    return found

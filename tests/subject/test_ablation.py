@@ -9,8 +9,9 @@ from torch import Tensor
 
 from neurogloss.errors import UserError
 from neurogloss.subject import ablation
-from neurogloss.subject.ablation import divergences, jensen_shannon
+from neurogloss.subject.ablation import divergences
 from neurogloss.subject.changes import Change
+from neurogloss.subject.divergence import in_cache, jensen_shannon
 from neurogloss.subject.heads import find_heads
 from neurogloss.subject.model import Subject
 from neurogloss.subject.neurons import find_neurons
@@ -114,12 +115,24 @@ def test_the_values_that_a_unit_has_change_nothing() -> None:
     assert divergences(subject, TOKENS, []).shape == (0,)
 
 
-def test_the_divergence_is_exact_where_distributions_hardly_differ_and_where_they_share_nothing() -> None:
-    p = torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.2, 0.8]])
-    q = torch.tensor([[0.5 + 1e-4, 0.5 - 1e-4], [0.0, 1.0], [0.2, 0.8]])
-    found = jensen_shannon(p, q)
-    assert float(found[0]) == pytest.approx(2 * 1e-8 / 4, rel=1e-3)
-    assert float(found[1]) == pytest.approx(np.log(2)) and float(found[2]) == 0.0
+@pytest.mark.parametrize("computed", ["on a device", "in cache"])
+def test_the_divergence_is_exact_where_distributions_hardly_differ_and_where_they_share_nothing(computed: str) -> None:
+    p = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.8, 0.0]])
+    q = torch.tensor([[0.5 + 1e-4, 0.5 - 1e-4, 0.0], [0.0, 1.0, 0.0], [0.2, 0.8, 0.0]])
+    one, other = np.random.default_rng(0).normal(0, 3, (2, 4, 3000)).astype(np.float32)
+    wide = [torch.softmax(torch.from_numpy(each), dim=-1) for each in (one, one * np.float32(1.01), one + other)]
+
+    def found(one: Tensor, other: Tensor) -> np.ndarray:
+        return jensen_shannon(one, other).numpy() if computed == "on a device" else in_cache(one.numpy(), other.numpy())
+
+    small = found(p, q)
+    assert small[0] == pytest.approx(2 * 1e-8 / 4, rel=1e-3)
+    assert small[1] == pytest.approx(np.log(2)) and small[2] == 0.0
+    for other in wide[1:]:
+        one, two = wide[0].double(), other.double()
+        middle = (one + two) / 2
+        expected = ((one * (one / middle).log() + two * (two / middle).log()).sum(dim=-1) / 2).numpy()
+        np.testing.assert_allclose(found(wide[0], other), expected, rtol=1e-6)
 
 
 def test_units_that_cannot_be_replaced_and_modules_outside_of_a_block_are_told() -> None:
