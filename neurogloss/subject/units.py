@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.errors import UserError
+from neurogloss.subject.handles import alter_input, alter_output
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +57,7 @@ class Units(ABC):
 
     def alter(self, model: Any, change: Callable[[Tensor], Tensor]) -> Any:
         """Let `change` make of what is read what the model goes on with, until the handle that is given back is removed."""
-        module = model.get_submodule(self.module)
-        if not self.reads_output:
-            return module.register_forward_pre_hook(lambda _, inputs: (change(inputs[0]), *inputs[1:]))
-        return module.register_forward_hook(
-            lambda _, inputs, output: (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
-        )
+        return (alter_output if self.reads_output else alter_input)(model, self.module, change)
 
     def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"] | None:
         """What these columns' units add to the residual stream for a value of one; None where that follows from no weights."""

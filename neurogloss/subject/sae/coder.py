@@ -117,6 +117,14 @@ class Coder:
         factor, summand = self.normalised(seen)[1:]
         return made * factor + summand
 
+    def changed(self, seen: Float[Tensor, "row size"], latents: Int64[Tensor, " row"], values: Float[Tensor, " row"]) -> Tensor:
+        """What is added to each row's reconstruction where one latent has another value, and all others what they have."""
+        fired = self.fire(seen)
+        own = fired.latents == latents[fired.rows]
+        more = values.index_put((fired.rows[own],), -fired.values[own], accumulate=True)
+        written = more[:, None] * self.writes[latents]
+        return written if self.skip is not None else written * self.normalised(seen)[1]
+
     def encode(self, seen: Float[Tensor, "row size"]) -> Float[Tensor, "row latent"]:
         """The value of every latent on each row, zero where it does not fire."""
         fired = self.fire(seen)

@@ -2,23 +2,26 @@
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurogloss.config.subject import SaeParams
 from neurogloss.errors import UserError
+from neurogloss.subject.handles import alter_after, alter_stream
 from neurogloss.subject.sae.coder import AT_ONCE
 from neurogloss.subject.sae.files import HELP, PICKLES, CoderFile
-from neurogloss.subject.sae.places import Place, find_place, to_stream, width_there
+from neurogloss.subject.sae.places import BEFORE_MLP, Place, find_place, to_stream, width_there
 from neurogloss.subject.sae.saelens import read_saelens
 from neurogloss.subject.sae.scopes import read_gemma_scope, read_llama_scope
 from neurogloss.subject.sae.sources import resolve_coder
 from neurogloss.subject.sae.sparsify import read_sparsify
+from neurogloss.subject.sites import block_path
 from neurogloss.subject.units import Units
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,38 @@ class Latents(Units):
     def writes(self, model: Any, columns: Tensor) -> Float[Tensor, "unit width"] | None:
         """Rows of the decoder, brought from where the coder writes to the residual stream."""
         return to_stream(model, self.target, self.file.coder.writes[columns])
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether what the latents write is added elsewhere than where they read."""
+        return (self.place.module, self.place.output) != (self.target.module, self.target.output)
+
+    def replaced(
+        self, seen: Float[Tensor, "row token size"], columns: Int[Tensor, " row"], values: Float[Tensor, "row token"]
+    ) -> Float[Tensor, "row token size"]:
+        """The stream goes on with (other value - value) times the latent's row of the decoder: the error of the reconstruction stays.
+
+        Of a transcoder `seen` is what it reads and, after it, what its target gives or is given, which is what changes.
+        """
+        size, length = self.file.coder.encoder.shape[0], seen.shape[1]
+        rows = self.place.read(seen[..., :size].reshape(-1, size).float())
+        added = self.file.coder.changed(rows, columns.repeat_interleave(length), values.float().reshape(-1))
+        added = self.target.back(added).reshape(*seen.shape[:2], -1)
+        whole = torch.nn.functional.pad(added, (size, 0)) if self.transcodes else added
+        return (seen.float() + whole).to(seen)
+
+    def alter(self, model: Any, change: Callable[[Tensor], Tensor]) -> Any:
+        """Of a transcoder the target changes, by what was read before; of a residual stream all that goes on with it."""
+        if self.target.layer != self.place.layer:
+            raise UserError(
+                f"the transcoder reads layer {self.place.layer} and writes to layer {self.target.layer}; ablation needs both in one layer"
+            )
+        if self.transcodes:
+            places = [(place.module, place.output) for place in (self.place, self.target)]
+            return alter_after(model, places[0], places[1], change)
+        if not self.place.output and self.module.rpartition(".")[2] in BEFORE_MLP:
+            return alter_stream(model, self.module, block_path(self.module, self.place.layer), change)
+        return super().alter(model, change)
 
     def values(self, seen: Float[Tensor, "excerpt token size"]) -> Float[Tensor, "excerpt token latent"]:
         """A sparse COO tensor, coalesced; UserError where what is read is not finite: a comparison would hide that."""

@@ -40,6 +40,10 @@ class Place:
         seen = seen if self.bias is None else seen - self.bias
         return seen if self.gain is None else seen / self.gain
 
+    def back(self, added: Tensor) -> Tensor:
+        """What is added to what the module is given or gives where so much is added to the numbers meant."""
+        return added if self.gain is None else added * self.gain
+
 
 def find_place(model: Any, hook: str) -> Place:
     """The place of a name; UserError where the model has none of that name."""
