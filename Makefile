@@ -86,7 +86,7 @@ flow: install
 
 # Every claim about speed, memory and intervals, an hour in all: each benchmark ends in one line of JSON, which is kept in benchmarks/results/.
 # Peers and Ray come into an environment of their own.
-BENCH ?= all_at_once all_at_once_memory client score readers coverage tracking viewer record scale ray whole_model
+BENCH ?= all_at_once all_at_once_memory client score readers coverage tracking viewer record scale ray whole_model kinds
 PEERS := $(VENV)-bench
 bench: $(PEERS)/.installed
 	for name in $(BENCH); do \

@@ -51,6 +51,9 @@ def main() -> None:
     given = arguments.parse_args()
     start, params = time.monotonic(), load_params(given.params)
     subject = load_subject(params.subject)
+    torch.set_num_threads(
+        1
+    )  # Batches are read side by side; threads that wait for one another spin, and beside other work that takes minutes.
     seen = stream(subject, params, given.layer, given.excerpts)
     print(f"{len(seen):,} activations of {seen.shape[1]} numbers after {time.monotonic() - start:.0f} s")
     scale = seen.shape[1] ** 0.5 / seen.norm(dim=1).mean()
@@ -75,7 +78,6 @@ def stream(subject: Subject, params: Params, layer: int, excerpts: int) -> Tenso
             seen: Tensor = base(input_ids=tokens, use_cache=False).last_hidden_state[:, first:]
         return seen
 
-    torch.set_num_threads(1)  # Batches side by side: threads that wait for one another spin.
     with ThreadPoolExecutor(threads()) as pool:
         found = list(pool.map(read, np.array_split(drawn.tokens[~drawn.held_out], -(-len(drawn.tokens) // 32))))
     return torch.cat(found).flatten(0, 1).float().clone()
@@ -83,7 +85,6 @@ def stream(subject: Subject, params: Params, layer: int, excerpts: int) -> Tenso
 
 def train(seen: Tensor, latents: int, k: int, steps: int) -> Weights:
     """Adam on the mean squared error. Latents that have not fired for a while try to explain what is left over (Gao et al. 2024)."""
-    torch.set_num_threads(threads())
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(latents, seen.shape[1], generator=generator), dim=1)
     weights = Weights(directions.T.clone(), torch.zeros(latents), directions.clone(), seen.mean(dim=0))
@@ -94,7 +95,7 @@ def train(seen: Tensor, latents: int, k: int, steps: int) -> Weights:
     silent, variance = torch.zeros(latents), seen.var(dim=0, unbiased=False).sum()
     for step in range(steps):
         x = seen[torch.randint(len(seen), (BATCH,), generator=generator)]
-        values = (x - weights.b_dec) @ weights.W_enc + weights.b_enc
+        values = x @ weights.W_enc + (weights.b_enc - weights.b_dec @ weights.W_enc)
         kept = largest(values, k)
         error = x - kept @ weights.W_dec - weights.b_dec
         loss = error.square().sum(dim=1).mean() / variance

@@ -7,6 +7,8 @@ weights, which the eager attention of each architecture gives; it runs in place 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from neurogloss.config.environment import threads
 from neurogloss.errors import UserError
+from neurogloss.parallel import ordered_parallel_map
 from neurogloss.subject.heads import Heads
 from neurogloss.subject.model import Subject
 
@@ -24,9 +28,16 @@ Watch = Callable[[int, Float[Tensor, "excerpt head query key"], Float[Tensor, "e
 """Given a layer, its attention weights and its values, those of grouped queries repeated."""
 
 
+watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+"""What this thread's forward pass shows its attention to; other threads may run the same model at the same time."""
+
+
 @contextmanager
-def watched(model: Any, watch: Watch) -> Iterator[None]:
-    """Show every layer's attention while the block runs; UserError where the architecture's attention is not transformers' own."""
+def watched(model: Any) -> Iterator[None]:
+    """Show every layer's attention to `watching` while the block runs.
+
+    UserError where the architecture's attention is not transformers' own.
+    """
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -35,7 +46,8 @@ def watched(model: Any, watch: Watch) -> Iterator[None]:
         if eager is None:
             raise UserError(f"{type(module).__name__} does not show its attention weights; set subject.units to neurons or latents")
         written, weights = eager(module, query, key, value, mask, **options)
-        watch(int(module.layer_idx), weights, value.repeat_interleave(query.shape[1] // value.shape[1], dim=1))
+        if (watch := watching.get()) is not None:
+            watch(int(module.layer_idx), weights, value.repeat_interleave(query.shape[1] // value.shape[1], dim=1))
         return written, weights
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
@@ -62,24 +74,35 @@ def visit_pairs(
     excerpts: Int[np.ndarray, "head slot"],
     take: Take,
 ) -> None:
-    """Show the pairs of each head (a layer and an index) on its own excerpts, which are rows of `tokens`; each excerpt is read once."""
+    """Show the pairs of each head (a layer and an index) on its own excerpts, which are rows of `tokens`; each excerpt is read once.
+
+    Batches are read side by side: `take` is called by several threads, for each head and slot once.
+    """
     units = {int(layer): one for layer in np.unique(layers) if isinstance(one := subject.units[layer], Heads)}
     order = np.argsort(excerpts.ravel(), kind="stable")
     of = excerpts.ravel()[order]
     rows, slots = np.divmod(order, excerpts.shape[1])
     needed = np.unique(of)
     size = max(1, AT_ONCE // tokens.shape[1])
-    for start in tqdm(range(0, len(needed), size), desc="attention", unit=" batches", delay=5):
-        batch = needed[start : start + size]
-        low, high = np.searchsorted(of, [batch[0], batch[-1] + 1])
 
-        def show(layer: int, pairs: Tensor, batch: np.ndarray = batch, part: slice = slice(low, high)) -> None:
+    def read(batch: Int[np.ndarray, " excerpt"]) -> None:
+        part = slice(*np.searchsorted(of, [batch[0], batch[-1] + 1]))
+
+        def show(layer: int, pairs: Tensor) -> None:
             here = np.flatnonzero(layers[rows[part]] == layer)
             row, slot = rows[part][here], slots[part][here]
             at = (np.searchsorted(batch, of[part][here]), indices[row])
             take(row, slot, pairs.cpu()[tuple(torch.from_numpy(one.astype(np.int64)) for one in at)])
 
         pair_norms(subject, units, torch.from_numpy(tokens[batch].astype(np.int64)), show)
+
+    batches = [needed[start : start + size] for start in range(0, len(needed), size)]
+    with watched(subject.model):
+        done = ordered_parallel_map(
+            read, batches, threads() if subject.model.device.type == "cpu" else 1, partial(torch.set_num_threads, 1)
+        )
+        for _ in tqdm(done, total=len(batches), desc="attention", unit=" batches", delay=5):
+            pass
 
 
 def pairs_of(
@@ -102,7 +125,10 @@ def pairs_of(
 def pair_norms(
     subject: Subject, units: dict[int, Heads], tokens: Int[Tensor, "excerpt token"], take: Callable[[int, Tensor], None]
 ) -> None:
-    """Run excerpts through the subject; `take` is given each layer's (excerpt, head, query, key) norms, a BOS before the text left out."""
+    """Run excerpts through the subject, which must be `watched`; `take` is given each layer's (excerpt, head, query, key) norms.
+
+    A BOS before the text is left out.
+    """
     skipped = 0 if subject.bos is None else 1
     if subject.bos is not None:
         tokens = torch.cat([torch.full((len(tokens), 1), subject.bos, dtype=tokens.dtype), tokens], dim=1)
@@ -112,5 +138,9 @@ def pair_norms(
             sizes = torch.linalg.vector_norm(torch.einsum("bhks,hrs->bhkr", values.float(), units[layer].roots), dim=-1)
             take(layer, (weights.float() * sizes[:, :, None])[:, :, skipped:, skipped:])
 
-    with watched(subject.model, watch), torch.inference_mode():
-        subject.model.base_model(input_ids=tokens.to(subject.model.device), use_cache=False)
+    before = watching.set(watch)
+    try:
+        with torch.inference_mode():
+            subject.model.base_model(input_ids=tokens.to(subject.model.device), use_cache=False)
+    finally:
+        watching.reset(before)

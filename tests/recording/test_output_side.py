@@ -135,7 +135,7 @@ def test_the_usual_attention_is_back_after_heads_were_read(made: Any, tiny_model
 
     _, subject = made("heads")
     usual = subject.model.config._attn_implementation
-    with pytest.raises(UserError, match="does not show its attention weights"), watched(subject.model, lambda *_: None):
+    with pytest.raises(UserError, match="does not show its attention weights"), watched(subject.model):
         assert subject.model.config._attn_implementation == NAME
         raise UserError("does not show its attention weights")
     assert subject.model.config._attn_implementation == usual
