@@ -5,7 +5,6 @@ subject on them, and shows the explainer half of them with what the unit did. Th
 Controls ask without proposed sentences (`evidence`), or once more for an explanation from nothing (`again`).
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,15 +14,15 @@ import numpy as np
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.revisions import Evidence, Revision
-from neurogloss.artifacts.status import Status, too_many
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import Count, ExplainPrompt, SimulatePrompt
-from neurogloss.errors import UserError
+from neurogloss.config.prompts import AnyExplainPrompt, Count, ExplainPrompt, RevisePrompt, SimulatePrompt
+from neurogloss.errors import ProviderError, UserError
 from neurogloss.explainers.answers import read_answer
 from neurogloss.explainers.prompted import requests_for
 from neurogloss.llm.planning import PROPOSING
-from neurogloss.llm.request import Client
+from neurogloss.llm.request import Came, Client, Reply
 from neurogloss.measures.correlation import prediction_score
 from neurogloss.refining import proposals, revision_prompt
 from neurogloss.refining.choosing import select_scores
@@ -56,14 +55,13 @@ def revise(
 ) -> tuple[dict[int, list[Candidate]], list[Revision]]:
     """The candidates that rounds of revision add to each row of `kept`, in order, and what happened. `kept` is brought up to date.
 
-    Raises UserError where more answers failed than `limits.max_failed_share` allows.
+    Raises UserError as soon as more units of a round fail than `limits.max_failed_share` allows; what they were asked by then is kept.
     """
     added: dict[int, list[Candidate]] = {row: [] for row in kept}
     found: list[Revision] = []
     for number in range(1, params.refine.rounds + 1):
         done = one_round(recordings, kept, number, params, tools)
         found += done
-        check_failures(done, params.limits.max_failed_share)
         for one in done:
             row = recordings.row(one.layer, one.neuron)
             added[row].append(one.after)
@@ -76,8 +74,9 @@ def one_round(recordings: Recordings, kept: dict[int, Candidate], number: int, p
     """What the round finds for each unit; one without evidence keeps its explanation."""
     rows = sorted(kept)
     texts = [kept[row].text or "" for row in rows]
-    evidence = gather(recordings, rows, texts, number, params, tools)
-    answers = ask(recordings, rows, texts, evidence, number, params, tools)
+    limit = FailureLimit("revisions", "refine", params.limits.max_failed_share, len(rows))
+    evidence = gather(recordings, rows, texts, number, params, tools, limit)
+    answers = ask(recordings, rows, texts, evidence, number, params, tools, limit)
     scores = dict(zip(rows, select_scores(recordings, rows, [[one] for one in answers], tools.simulate), strict=True))
     found = []
     for row, old, new, shown in zip(rows, [kept[row] for row in rows], answers, evidence, strict=True):
@@ -94,7 +93,7 @@ def rank(candidate: Candidate) -> float:
 
 
 def gather(
-    recordings: Recordings, rows: list[int], texts: list[str], number: int, params: Params, tools: Tools
+    recordings: Recordings, rows: list[int], texts: list[str], number: int, params: Params, tools: Tools, limit: FailureLimit
 ) -> list[tuple[Evidence, ...]]:
     """What each unit's explanation is put to the test by."""
     chosen, shown = params.refine, params.refine.sentences + params.refine.sentences % 2
@@ -108,7 +107,12 @@ def gather(
         return wrong_excerpts(recordings, rows, texts, shown, params.prompts.refine.revise.mark_from, finder)
     prompt = params.prompts.refine.sentences
     requests = [proposals.request(text, number, prompt, chosen, params.explain, tools.model) for text in texts]
-    proposed = [proposals.read_proposals(answer, chosen.sentences) for answer in tools.explainer.ask(requests, PROPOSING)]
+
+    def arrived(_: int, answer: Reply | ProviderError) -> None:
+        if not proposals.enough(proposals.read_proposals(answer, chosen.sentences)):
+            limit.add(Status(answer.status) if isinstance(answer, ProviderError) else Status.UNPARSABLE)
+
+    proposed = [proposals.read_proposals(answer, chosen.sentences) for answer in tools.explainer.ask(requests, PROPOSING, arrived)]
     return from_sentences(recordings, rows, [one if proposals.enough(one) else [] for one in proposed], tools.read)
 
 
@@ -120,10 +124,11 @@ def ask(
     number: int,
     params: Params,
     tools: Tools,
+    limit: FailureLimit,
 ) -> list[Candidate]:
     """Each unit's new explanation, or why there is none."""
     if params.refine.method == "again":
-        return ask_again(recordings, rows, number, params, tools)
+        return ask_again(recordings, rows, number, params, tools, limit)
     prompt, asked = params.prompts.refine.revise, []
     proposing = params.refine.method == "counterexamples"  # Nothing proposed is a failure; nothing wrong in the corpus is none.
     found = [Candidate(None, Status.UNPARSABLE) if proposing else Candidate(text, Status.OK) for text in texts]
@@ -133,15 +138,27 @@ def ask(
         request = revision_prompt.request(recordings, row, text, shown, number, prompt, params.explain, tools.model, tools.count)
         if request is None:
             found[place] = Candidate(None, Status.TOO_LONG)
+            limit.add(Status.TOO_LONG)
         else:
             asked.append((place, request))
-    answers = tools.explainer.ask([request for _, request in asked], "revising")
+    answers = tools.explainer.ask([request for _, request in asked], "revising", counting(prompt, limit))
     for (place, _), answer in zip(asked, answers, strict=True):
         found[place] = read_answer(answer, prompt)[0]
     return found
 
 
-def ask_again(recordings: Recordings, rows: list[int], number: int, params: Params, tools: Tools) -> list[Candidate]:
+def counting(prompt: RevisePrompt | AnyExplainPrompt, limit: FailureLimit) -> Came:
+    """Counts an answer that is no explanation as it comes."""
+
+    def arrived(_: int, answer: Reply | ProviderError) -> None:
+        status = read_answer(answer, prompt)[0].status
+        if status is not Status.OK:
+            limit.add(status)
+
+    return arrived
+
+
+def ask_again(recordings: Recordings, rows: list[int], number: int, params: Params, tools: Tools, limit: FailureLimit) -> list[Candidate]:
     """Another sample of an answer to explain's own question."""
     prompt = params.prompts.explain[params.explain.method]
     if not isinstance(prompt, ExplainPrompt):
@@ -151,7 +168,11 @@ def ask_again(recordings: Recordings, rows: list[int], number: int, params: Para
     samples = params.explain.samples + number if params.explain.temperature > 0 else 1
     wanted = params.explain.model_copy(update={"samples": samples})
     asked = [requests[-1:] for requests in requests_for(recordings, np.array(rows), prompt, wanted, tools.model, tools.count)]
-    answers = iter(tools.explainer.ask([request for requests in asked for request in requests], "explaining again"))
+    for requests in asked:
+        if not requests:
+            limit.add(Status.TOO_LONG)
+    asking = [request for requests in asked for request in requests]
+    answers = iter(tools.explainer.ask(asking, "explaining again", counting(prompt, limit)))
     return [read_answer(next(answers), prompt)[0] if requests else Candidate(None, Status.TOO_LONG) for requests in asked]
 
 
@@ -176,10 +197,3 @@ def with_generated(found: list[Revision], tools: Tools) -> list[Revision]:
         before = scored(one.before, held_out)
         done.append(replace(one, generated_before=before, generated_after=scored(one.after.text, held_out)))
     return done
-
-
-def check_failures(done: list[Revision], allowed: float) -> None:
-    """UserError where more answers of a round failed than the params allow."""
-    failed: Counter[Status] = Counter(one.after.status for one in done if one.after.status is not Status.OK)
-    if message := too_many(failed, len(done), "revisions", "refine", allowed):
-        raise UserError(message)

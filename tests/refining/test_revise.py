@@ -114,9 +114,25 @@ def test_an_explainer_that_proposes_too_little_leaves_the_explanation_as_it_is(a
     assert len(explainer.asked) == (3 if count == 0 else 6)
 
 
-def test_where_most_revisions_fail_the_stage_stops_and_says_why(recordings: Recordings) -> None:
-    with pytest.raises(UserError, match=r"100% of the revisions failed \(3 unparsable\), limits.max_failed_share allows 10%"):
-        run(recordings, lambda _: "no", allowed=0.1)
+@pytest.mark.parametrize(
+    ("method", "failing", "asked"), [("counterexamples", "proposals", 3), ("counterexamples", "revisions", 6), ("corpus", "revisions", 2)]
+)
+def test_where_most_revisions_fail_the_stage_stops_at_the_first_too_many_and_says_why(
+    method: RefineMethod, failing: str, asked: int, recordings: Recordings
+) -> None:
+    answers = ScriptedExplainer()
+    requests: list[Request] = []
+
+    def script(request: Request) -> str | Reply:
+        requests.append(request)
+        proposing = "believed" in request.messages[-1].content
+        return "" if proposing is (failing == "proposals") else answers(request)
+
+    with pytest.raises(
+        UserError, match=r"1 of 3 revisions failed \(1 unparsable\), limits.max_failed_share allows 10% of all, so the rest"
+    ):
+        run(recordings, script, method, allowed=0.1)
+    assert len(requests) == asked
 
 
 def test_a_cut_off_answer_loses_its_last_sentence_and_repeated_ones_count_once() -> None:
