@@ -240,6 +240,12 @@ def test_numbers_that_are_not_defined_are_named_and_not_logged(toy: Toy) -> None
     assert scalars(result) == {"summary/score_median": 1.0} and run_tags(result)["metrics.undefined"] == "top_and_random.mean"
 
 
+def test_how_well_latents_reconstruct_is_a_metric_of_the_run_over_all_layers(toy: Toy) -> None:
+    coders = [{"layer": 1, "variance_explained": 0.8, "l0": 20.0}, {"layer": 2, "variance_explained": 0.9, "l0": 30.0}]
+    (toy.folder / "metrics" / "details.json").write_text(json.dumps({"units": {"kind": "latents", "sae": coders}}), encoding="utf-8")
+    assert scalars(result_of(toy)) == {"summary/sae_variance_explained": pytest.approx(0.85), "summary/sae_l0": 25.0}
+
+
 def test_a_large_table_shows_the_same_neurons_in_every_run(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neuron_table(result_of(done))
     monkeypatch.setattr("neurogloss.tracking.content.TABLE_ROWS", 6)

@@ -162,10 +162,12 @@ def description(result: Result) -> str:
 
 
 def scalars(result: Result) -> dict[str, float]:
-    """The numbers that are defined: the headline as in metrics/score.json, others as `summary/`."""
+    """The numbers that are defined: the headline as in metrics/score.json, others as `summary/`; of several coders the mean."""
     details = result.details()
     places = flat(details)
     found = headline(details) | {f"summary/{name}": places.get(place) for name, place in SUMMARY.items()}
+    for name in ("variance_explained", "l0") if (coders := details.get("units", {}).get("sae")) else ():
+        found[f"summary/sae_{name}"] = sum(coder[name] for coder in coders) / len(coders)
     return {name: number for name, value in found.items() if (number := finite(value)) is not None}
 
 

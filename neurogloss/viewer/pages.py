@@ -175,6 +175,7 @@ class Pages:
             "mode": self.mode,
             "name": result.name,
             "unit": {"letter": result.recordings.kind.letter, **result.recordings.noun._asdict()},
+            "coders": coders(result),
             "pages": len(result.rows),
             "recorded": len(result.recordings),
             "counts": self.counts,
@@ -198,6 +199,16 @@ class Pages:
             "strong": [position[int(row)] for row in summary.strong_but_unexplained(result)],
             "unexplained": summary.UNEXPLAINED,
         }
+
+
+def coders(result: ViewedResult) -> list[list[Any]]:
+    """Of latents: layer, format, share of the variance that they explain, how many fire at a token, how many there are, how many never."""
+    recordings, found = result.recordings, []
+    never = recordings.statistics["above_zero_share"].to_numpy() == 0
+    for coder in recordings.about.get("sae", []):
+        dead = int(never[recordings.layers == coder["layer"]].sum())
+        found.append([*(coder[key] for key in ("layer", "format", "variance_explained", "l0", "latents")), dead])
+    return found
 
 
 def layers(result: ViewedResult) -> list[dict[str, Any]]:

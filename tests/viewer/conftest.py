@@ -1,6 +1,7 @@
 import contextlib
 import functools
 import http.server
+import json
 import shutil
 import threading
 import time
@@ -162,6 +163,18 @@ def heads_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found, kind=UnitKind.HEADS, keys=Keys(places, norms), activations=np.array(found.activations), excerpts=np.array(found.excerpts)
     )
     write_recordings(folder / "data" / "recordings", heads)
+    write_site(Pages(open_result(folder), "site"), folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def latents_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of the latents of one layer's autoencoder."""
+    folder = small(tmp_path_factory.mktemp("latents"))
+    header = folder / "data" / "recordings" / "recordings.json"
+    found = json.loads(header.read_text(encoding="utf-8"))
+    found["about"]["sae"] = [{"layer": 1, "format": "SAELens", "variance_explained": 0.8891, "l0": 24.04, "latents": 16384}]
+    header.write_text(json.dumps(found | {"units": "latents"}), encoding="utf-8")
     write_site(Pages(open_result(folder), "site"), folder / "site")
     return folder / "site"
 

@@ -314,6 +314,14 @@ def test_a_heads_excerpts_mark_its_query_and_the_keys_that_it_reads_and_say_them
         expect(card.locator(".t.query")).to_have_count(1)
 
 
+def test_the_overview_of_latents_says_how_well_they_reconstruct(page: Page, latents_site: Path) -> None:
+    ready(page, (latents_site / "index.html").as_uri())
+    expect(page.get_by_role("heading", level=1)).to_have_text("How well are the latents of made-up model explained?")
+    expect(page.locator("main")).to_contain_text(
+        "Layer 1, SAELens: 88.9 % of the variance explained, 24.0 of 16,384 latents fire at a token."
+    )
+
+
 WORDS_SHOWN = """document.body.innerText + [...document.querySelectorAll('[aria-label], [title], [placeholder]')]
     .map((node) => `${node.ariaLabel} ${node.title} ${node.placeholder}`).join(' ')"""
 

@@ -201,6 +201,7 @@
     fill(
       main,
       el("h1", {}, `How well are the ${about.unit.many} of `, foreign(about.name, { class: "subject" }), " explained?"),
+      (about.coders ?? []).map(([layer, format, explained, fire, latents, never]) => el("p", { class: "note" }, `Layer ${layer}, ${format}: ${(100 * explained).toFixed(1)} % of the variance explained, ${fire.toFixed(1)} of ${count(latents)} latents fire at a token${never ? `, ${count(never)} of those recorded never do` : ""}.`)),
       about.pages < about.recorded && el("p", { class: "notice" }, `The numbers are of all ${plural(about.recorded, about.unit.one)}; ${count(about.pages)} of them have a page here: the best, the strong but unexplained, and a sample of the rest. `, el("code", {}, "neurogloss view"), " shows every one."),
       several && about.differences.map((_, v) => neurogloss.differences(rows, v + 1, choose)),
       about.variants.map((one, v) => [
