@@ -54,8 +54,8 @@ def data_card(recordings: Recordings, metrics: dict[str, Any] | None) -> str:
     """README.md of the data set. `metrics` is what score wrote, where it is at hand."""
     subject, corpus = origin(recordings, "subject", "model"), origin(recordings, "corpus", "source")
     front = {
-        "pretty_name": f"Explained {recordings.kind} of {subject.rsplit('/', 1)[-1]}",
-        "tags": ["interpretability", "neurons", "neurogloss"],
+        "pretty_name": f"Explained {recordings.noun.many} of {subject.rsplit('/', 1)[-1]}",
+        "tags": ["interpretability", str(recordings.kind), "neurogloss"],
         "configs": [
             {"config_name": what, "data_files": f"{what}/*.parquet", **({"default": True} if what == "neurons" else {})} for what in FIELDS
         ],
@@ -63,8 +63,8 @@ def data_card(recordings: Recordings, metrics: dict[str, Any] | None) -> str:
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {front['pretty_name']}",
-        f"{len(recordings):,} {recordings.kind} of `{subject}`, read on excerpts of `{corpus}`: what they fire on, a sentence for each, "
-        "and how well a model that knows only the sentence predicts their activations on excerpts the explainer never saw "
+        f"{recordings.noun.counted(len(recordings))} of `{subject}`, read on excerpts of `{corpus}`: what they fire on, a sentence for "
+        "each, and how well a model that knows only the sentence predicts their activations on excerpts the explainer never saw "
         "(the method of Bills et al. 2023). Made with neurogloss.",
         trust(metrics),
         "```python\nfrom datasets import load_dataset\n\n"
