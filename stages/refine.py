@@ -1,4 +1,4 @@
-"""refine: choose among candidates on the select split, and revise what is chosen; a single one passes through without rounds.
+"""refine: choose among candidates on the select split, revise what is chosen, and look for its senses; one passes through without these.
 
 reads   recordings, candidates.parquet, with rounds the subject model
 writes  explanations.parquet, revisions.parquet, metrics/refine.json
@@ -27,11 +27,11 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Folder for the numbers to commit.")],
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Choose one sentence for each unit, and revise it."""
+    """Choose one sentence for each unit, revise it, and look for its senses."""
     found = refine_in_rounds(read_recordings(recordings), read_candidates(candidates), watched_params(params, "models"))
     write_explanations(out, found.explanations)
     write_revisions(revisions, found.revisions)
-    write_json(metrics / "refine.json", summary(found.revisions))
+    write_json(metrics / "refine.json", summary(found.revisions, list(found.trials.values())))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def test_a_units_questions_are_those_of_every_stage_with_their_answers(samples: 
     run = Run(cache)
     found = refine(recordings, explain(recordings, chosen, run.open), chosen, run.open)
     simulate(recordings, found, chosen, run.open)
-    units = [kept_questions(recordings, chosen, cache, row, one.kept.text, one.candidates) for row, one in enumerate(found.rows)]
+    units = [kept_questions(recordings, chosen, cache, row, (one.kept.text,), one.candidates) for row, one in enumerate(found.rows)]
     assert asks_models(chosen)
     assert {question.request.key for unit in units for question in unit} < {key for (key,) in cache.run("SELECT key FROM replies")}
     silent = int(np.flatnonzero(recordings.silent)[0])
@@ -48,10 +48,10 @@ def test_answers_that_were_given_at_an_address_are_found(recordings: Recordings,
     chosen, run = settings(), Run(cache)
     found = explain(recordings, chosen, run.open)
     assert "@" in cache.run("SELECT key FROM replies")[0][0]
-    (question,) = kept_questions(recordings, chosen, cache, 0, None)
+    (question,) = kept_questions(recordings, chosen, cache, 0, (None,))
     assert question.kept.answer.text == found.rows[0][0].text  # type: ignore[union-attr]  # a reply
 
 
 def test_nothing_is_asked_and_nothing_found_where_nothing_is_kept(recordings: Recordings, cache: Cache) -> None:
-    assert kept_questions(recordings, settings(), cache, 0, "a sentence") == []
+    assert kept_questions(recordings, settings(), cache, 0, ("a sentence",)) == []
     assert cache.run("SELECT key FROM replies") == []

@@ -50,11 +50,38 @@ SCORES = pa.schema(
         pa.field("ablation_status", pa.string()),  # why there is no score, ok, or no_explanation
     ]
 )
+SENSES = pa.schema(
+    [
+        pa.field(  # of a neuron with several senses, each by itself; none of a neuron with one sentence
+            "senses",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("text", pa.string()),
+                        ("share", pa.float64()),  # of the firing on the explain split
+                        ("status", pa.string()),  # why there is no score, or ok
+                        ("score", pa.float64()),  # as top_and_random
+                        ("ci_low", pa.float64()),
+                        ("ci_high", pa.float64()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("single", pa.float64()),  # top_and_random of the one sentence that the senses replaced
+    ]
+)
+"""Further columns where a neuron has several senses."""
 
 
 def write_scores(path: Path, scores: pa.Table) -> None:
     """Write the table."""
-    write_table(path, scores, SCORES, SCHEMA, VERSION)
+    write_table(path, scores, schema_of("senses" in scores.column_names), SCHEMA, VERSION)
+
+
+def schema_of(senses: bool) -> pa.Schema:
+    """The columns, with those of senses or without."""
+    return pa.schema([*SCORES, *(SENSES if senses else ())])
 
 
 def read_scores(path: Path) -> pa.Table:

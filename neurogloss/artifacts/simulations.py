@@ -10,6 +10,12 @@ A folder:
         lenders.npy     int32 (control, draw): row of the neuron whose sentence it is, -1 where there is none
         levels.npy      float16 (control, draw, place, token)
         status.npy      uint8 (control, draw, place)
+    senses/             where explanations have several senses, whose levels above are the highest of any of theirs
+        rows.npy        int32 (sense): row of the neuron, ascending; the senses of a neuron in their order
+        levels.npy      float16 (sense, place, token): what the sense predicts by itself
+        status.npy      uint8 (sense, place)
+        single_levels.npy  float16 (neuron with senses, single place, token): what the one sentence predicts that they replaced
+        single_status.npy  uint8 (neuron with senses, single place)
 
 A *place* is a position in `slots`: the slots of the recordings that were simulated, in their order.
 """
@@ -27,6 +33,7 @@ from neurogloss.artifacts.status import CODES, Status
 SCHEMA = "neurogloss.simulations"
 VERSION = 2
 OK = CODES.index(Status.OK)
+SENSE_ARRAYS = ("rows", "levels", "status", "single_levels", "single_status")
 NOBODY = -1
 """In place of a lender where there is none."""
 
@@ -66,6 +73,35 @@ def nothing_borrowed() -> Borrowed:
 
 
 @dataclass(frozen=True)
+class SenseSimulations:
+    """What each sense predicts by itself, and what the one sentence predicts that the senses replaced."""
+
+    rows: Int32[np.ndarray, " sense"]
+    """Rows of the neurons, ascending; the senses of a neuron in their order."""
+    levels: Float16[np.ndarray, "sense place token"]
+    status: UInt8[np.ndarray, "sense place"]
+    single_slots: Int[np.ndarray, " single_place"]
+    """The score split."""
+    single_levels: Float16[np.ndarray, "neuron single_place token"]
+    """Of the neurons in `rows`, each once."""
+    single_status: UInt8[np.ndarray, "neuron single_place"]
+
+    def __post_init__(self) -> None:
+        several = len(np.unique(self.rows))
+        if not len(self.rows) == len(self.levels) == len(self.status) or not several == len(self.single_levels) == len(self.single_status):
+            raise ValueError(f"{len(self.rows)} senses of {several} neurons, levels {self.levels.shape}, single {self.single_levels.shape}")
+
+    def of(self, row: int) -> Int[np.ndarray, " sense"]:
+        """Where the senses of a neuron stand; nowhere for a neuron with one sentence."""
+        return np.arange(*np.searchsorted(self.rows, [row, row + 1]))
+
+    def strongest(self, row: int, place: int, token: int) -> int | None:
+        """Which of the neuron's senses predicts most of a token, the first of equal ones; None where none predicts anything."""
+        levels = np.nan_to_num(np.asarray(self.levels[self.of(row), place, token], np.float32))
+        return int(levels.argmax()) if levels.max(initial=0) > 0 else None
+
+
+@dataclass(frozen=True)
 class Simulations:
     """Expected levels of many neurons, in the order of the recordings."""
 
@@ -79,6 +115,8 @@ class Simulations:
     borrowed: Borrowed = field(default_factory=nothing_borrowed)
     written: int = 0
     """Neurons read by the levels as written because some answers lacked the log-probabilities that were asked for."""
+    senses: SenseSimulations | None = None
+    """None where no explanation has several senses."""
 
     def __post_init__(self) -> None:
         if self.levels.shape[:2] != self.status.shape or self.levels.shape[1] != len(self.slots) or len(self.layers) != len(self.levels):
@@ -106,6 +144,11 @@ def write_simulations(path: Path, simulations: Simulations) -> None:
             "written": simulations.written,
             "borrowed_written": borrowed.written,
         }
+        if simulations.senses is not None:
+            (folder / "senses").mkdir()
+            for name in SENSE_ARRAYS:
+                np.save(folder / "senses" / f"{name}.npy", getattr(simulations.senses, name))
+            header["single_slots"] = [int(s) for s in simulations.senses.single_slots]
         write_json(folder / "simulations.json", header)
 
 
@@ -134,4 +177,12 @@ def parts(path: Path, header: dict[str, Any]) -> Simulations:
             written=int(header["borrowed_written"]),
         ),
         written=int(header["written"]),
+        senses=sense_parts(path / "senses", header["single_slots"]) if "single_slots" in header else None,
+    )
+
+
+def sense_parts(path: Path, single_slots: list[int]) -> SenseSimulations:
+    """What the folder of the senses holds."""
+    return SenseSimulations(
+        **{name: open_array(path / f"{name}.npy") for name in SENSE_ARRAYS}, single_slots=np.array(single_slots, np.int64)
     )

@@ -1,6 +1,7 @@
 """One neuron on a terminal: statistics, explanation, scores, and its excerpts with recorded and simulated levels side by side."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -51,7 +52,7 @@ def facts(results: Results, row: int) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     grid.add_row("explanation", explanation(results, row))
-    for label, value in scores(results, row):
+    for label, value in [*senses(results, row), *scores(results, row)]:
         grid.add_row(label, value)
     grid.add_row("activations", statistics(results, row))
     for side, label in enumerate(("promotes", "suppresses")):
@@ -66,19 +67,37 @@ def explanation(results: Results, row: int) -> Text:
     return Text(visible(kept.text), style="bold") if kept.text is not None else Text(f"none: {kept.status.label}")
 
 
+def senses(results: Results, row: int) -> Iterator[tuple[str, str]]:
+    """Each of several senses with its share and its score by itself, and the one sentence that they replaced."""
+    found = results.score(row)
+    for number_, sense in enumerate(found.get("senses") or (), 1):
+        score = (
+            f"score {number(sense['score'])}{interval(sense)}"
+            if sense["score"] is not None
+            else f"no score: {Status(sense['status']).label}"
+        )
+        yield f"sense {number_}", f"{visible(sense['text'])} · {sense['share']:.0%} of its firing · {score}"
+    if found.get("single") is not None:
+        yield "one sentence", f"{visible(results.explanations.rows[row].single or '')} · score {number(found['single'])}"
+
+
+def interval(found: dict[str, Any]) -> str:
+    """The interval of a score in parentheses; nothing where there is none."""
+    return "" if found["ci_low"] is None else f" ({number(found['ci_low'])} to {number(found['ci_high'])}, 95 %)"
+
+
 def scores(results: Results, row: int) -> Iterator[tuple[str, str]]:
     """Label and value of each score, the first with its interval; or why there is none."""
     found = results.score(row)
     if found["top_and_random"] is None:
         yield "score", f"none: {Status(found['status']).label}"
         return
-    interval = f" ({number(found['ci_low'])} to {number(found['ci_high'])}, 95 %)" if found["ci_low"] is not None else ""
     over = (
         f"over {found['excerpts']} excerpts"
         if found["status"] == Status.OK
         else f"({Status(found['status']).label} counts as a constant prediction)"
     )
-    yield "score", f"{number(found['top_and_random'])}{interval} {over}"
+    yield "score", f"{number(found['top_and_random'])}{interval(found)} {over}"
     for title, measures in BESIDE.items():
         yield title, " · ".join(f"{label} {number(found[key])}" for key, label in measures.items())
 
@@ -119,12 +138,19 @@ def excerpt(results: Results, row: int, slot: int, colours: bool) -> RenderableT
         return Group(Text(f"\n{label} · not simulated: {CODES[status].label}", style="dim"), true)
     simulated = np.asarray(simulations.levels[row, places[0]], dtype=np.float64)
     found = correlation(recorded, simulated)
+    label += sense_label(results, row, int(places[0]), int(recorded.argmax()))
     pair = Table.grid(padding=(0, 2), expand=True)
     pair.add_column(ratio=1)
     pair.add_column(ratio=1)
     pair.add_row(Text("recorded", style="dim"), Text("simulated", style="dim"))
     pair.add_row(true, coloured(tokens, simulated.tolist(), colours))
     return Group(Text(f"\n{label} · correlation {number(found)}", style="dim"), Padding(pair, (0, 0)))
+
+
+def sense_label(results: Results, row: int, place: int, token: int) -> str:
+    """Which of several senses the excerpt is: the one that predicts most of its strongest token; else nothing."""
+    found = None if results.simulations.senses is None else results.simulations.senses.strongest(row, place, token)
+    return "" if found is None else f" · sense {found + 1}"
 
 
 def attention(results: Results, row: int, slot: int, tokens: Sequence[str]) -> str:

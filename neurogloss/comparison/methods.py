@@ -43,12 +43,12 @@ def compare_methods(
 ) -> list[MethodResult]:
     """Revise by each method in `refine.rounds` rounds, at least one, and score before and after."""
     rounds = max(1, params.refine.rounds)
-    before = refine_in_rounds(recordings, candidates, with_refine(params, rounds=0), opened, reader).explanations
+    before = refine_in_rounds(recordings, candidates, with_refine(params, rounds=0, senses=1), opened, reader).explanations
     reference = score_split_scores(recordings, before, params, opened)
     found = []
     for method in methods:
-        chosen = with_refine(params, method=method, rounds=rounds)
-        explanations, revisions = refine_in_rounds(recordings, candidates, chosen, opened, reader)
+        chosen = with_refine(params, method=method, rounds=rounds, senses=1)
+        explanations, revisions, _ = refine_in_rounds(recordings, candidates, chosen, opened, reader)
         scores = score_split_scores(recordings, explanations, params, opened)
         changed = sum(old != new for old, new in zip(before.texts, explanations.texts, strict=True))
         found.append(MethodResult(method, paired(reference, scores, LEVEL, "top_and_random"), generated(revisions), changed))

@@ -402,11 +402,30 @@ class RevisePrompt(Section):
         return 1
 
 
+class SensesPrompt(Section):
+    """Asks which kinds of things a unit fires on, given its numbered explain excerpts.
+
+    Each stands on a line of the answer behind the numbers of its excerpts in brackets, such as [1, 3].
+    """
+
+    system: str
+    question: Annotated[str, template("excerpts", optional=("explanation", "count"))]
+    """{explanation} is the one sentence, {count} the most that are asked for."""
+    prefix: str = ""
+    """The words with which every answer begins; no part of the explanation."""
+    excerpt: Annotated[str, template("number", "lines")]
+    mark: Annotated[str, template("token", optional=("level",))]
+    mark_from: Annotated[int, Field(ge=1, le=10)]
+    """The lowest level that is marked."""
+
+
 class RefinePrompts(Section):
     """What refine asks."""
 
     sentences: SentencesPrompt
     revise: RevisePrompt
+    senses: SensesPrompt | None = None
+    """Read where `refine.senses` is above 1."""
 
 
 class Prompts(Section):

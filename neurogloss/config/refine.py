@@ -1,8 +1,8 @@
 """refine: how explanations are revised after they were proposed."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from neurogloss.config.section import Section
 
@@ -23,4 +23,6 @@ class RefineParams(Section):
     """Asked for in a round, of either sort: the unit should fire, and should not. Half are shown, half held out. Of excerpts as many are
     shown as of sentences."""
     max_tokens: PositiveInt = 1000
-    """Of an answer that proposes sentences."""
+    """Of an answer that proposes sentences or names senses."""
+    senses: Annotated[int, Field(ge=1, le=9)] = 1
+    """Sentences in an explanation, at most; 2 or 3 are sensible. Several stay where they predict the select split better than one."""

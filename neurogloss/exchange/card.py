@@ -32,6 +32,8 @@ FIELDS = {
         "ablation_ci_low, ablation_ci_high": "its 95 % interval over the unit's excerpts",
         "ablation_random_only, ablation_control": "the same on random excerpts only, and with another unit's explanation",
         "ablation_status": "`ok`, or why there is none; null where not run",
+        "senses, single": "where an explanation has several senses: text, share of the firing, score and interval of each by itself; the "
+        "score of the one sentence that they replaced, which is among the candidates",
         "excerpts": "score excerpts with a simulation",
         "mean, variance, skewness, kurtosis, above_zero_share": "over the whole corpus",
         "firing_share": "share of tokens at level 1 or above, over random excerpts outside of the score split",
@@ -46,6 +48,7 @@ FIELDS = {
         "activations": "the model's own numbers",
         "levels": "activations on the scale 0..10 of the peak",
         "simulated, simulation_status": "expected level from the explanation alone; null where the excerpt was not simulated",
+        "sense": "where an explanation has several senses: the one, from 0, that predicts most of the strongest token; null where none",
     },
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 The cache holds answers by the hash of their question, not the questions: the stages' own code makes those again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,8 +21,10 @@ from neurogloss.llm.cache_only import CacheOnlyClient
 from neurogloss.llm.request import Client, Request, failure
 from neurogloss.llm.tokens import fitting
 from neurogloss.refining.choosing import select_scores
+from neurogloss.refining.senses_prompt import ask
 from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
+from neurogloss.simulators.senses import simulate_senses
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,18 @@ def asks_models(params: Params) -> bool:
 
 
 def kept_questions(
-    recordings: Recordings, params: Params, cache: Cache, row: int, text: str | None, candidates: tuple[Candidate, ...] = ()
+    recordings: Recordings,
+    params: Params,
+    cache: Cache,
+    row: int,
+    sentences: Sequence[str | None],
+    candidates: tuple[Candidate, ...] = (),
+    single: str | None = None,
 ) -> list[KeptQuestion]:
     """The answered questions about the unit of this row, stage by stage, in the order in which they were asked.
 
-    `text` is its explanation, `candidates` what it was chosen from. Left out are revision, controls and what scorers ask.
+    `sentences` are its explanation or its senses, `candidates` what it was chosen from, `single` the sentence whose senses were looked for.
+    Left out are revision, controls and what scorers ask.
     """
     if recordings.silent[row]:
         return []
@@ -59,13 +68,15 @@ def kept_questions(
         model = params.model(params.explain.model, "explain.model")
         with replay.open(params.explain.model, model, "explain") as client:
             explain_prompted(recordings, at, prompt, params.explain, model, fitting(model), client)
+        if params.refine.senses > 1 and single is not None:
+            ask(recordings, {row: Candidate(single, Status.OK)}, params, replay.open)
     if isinstance(chosen_simulator(params).prompt, SimulatePrompt):
         if sum(one.status is Status.OK for one in candidates) > 1:
             with open_simulator(recordings, params, "refine", replay.open) as simulate:
                 select_scores(recordings, [row], [candidates], simulate)
         slots = np.sort(recordings.slots.where(Split.CALIBRATE, Split.SCORE))
         with open_simulator(recordings, params, "simulate", replay.open) as simulate:
-            simulate(at, slots, [text])
+            simulate_senses(simulate, at, slots, [sentences])
     return replay.found
 
 

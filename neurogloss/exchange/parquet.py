@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from neurogloss.artifacts.recordings import Recordings
 from neurogloss.artifacts.results import Results
-from neurogloss.artifacts.simulations import OK
+from neurogloss.artifacts.simulations import OK, SenseSimulations
 from neurogloss.artifacts.status import CODES
 from neurogloss.artifacts.units import unit_name
 from neurogloss.measures.levels import levels
@@ -42,6 +42,8 @@ EXCERPTS = pa.schema(
         pa.field("simulation_status", pa.string()),  # None where nothing was asked
     ]
 )
+SENSE = pa.field("sense", pa.int32())
+"""Of the excerpts where explanations have several senses: the one that predicts most of the strongest token, from 0."""
 CANDIDATES = pa.schema(
     [
         pa.field("name", pa.string()),
@@ -130,7 +132,22 @@ def excerpt_tables(results: Results, slots: Int[np.ndarray, " slot"], at_once: i
                 [None if code == len(CODES) else str(CODES[code]) for code in status.ravel().tolist()], pa.string()
             ),
         }
-        yield pa.table(columns, schema=EXCERPTS)
+        if simulations.senses is None:
+            yield pa.table(columns, schema=EXCERPTS)
+        else:
+            sense = [sense_of(simulations.senses, *at) for at in zip(*numbered(rows, places, activations), strict=True)]
+            yield pa.table(columns | {"sense": pa.array(sense, SENSE.type)}, schema=EXCERPTS.append(SENSE))
+
+
+def numbered(rows: Int[np.ndarray, " neuron"], places: Int[np.ndarray, " slot"], activations: np.ndarray) -> tuple[list[int], ...]:
+    """Of each excerpt the neuron's row, the place in the simulations, and the strongest token."""
+    strongest = activations.argmax(axis=2)
+    return rows.repeat(len(places)).tolist(), np.tile(places, len(rows)).tolist(), strongest.ravel().tolist()
+
+
+def sense_of(senses: SenseSimulations, row: int, place: int, token: int) -> int | None:
+    """Which sense an excerpt is; None where it was not simulated."""
+    return None if place < 0 else senses.strongest(row, place, token)
 
 
 def lists(values: pa.Array, shape: tuple[int, ...], missing: np.ndarray | None = None) -> pa.Array:

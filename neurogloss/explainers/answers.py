@@ -4,7 +4,7 @@ import re
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.status import Status
-from neurogloss.config.prompts import AnyExplainPrompt, RevisePrompt
+from neurogloss.config.prompts import AnyExplainPrompt, RevisePrompt, SensesPrompt
 from neurogloss.errors import ProviderError
 from neurogloss.llm.refusals import refused
 from neurogloss.llm.request import Reply
@@ -61,7 +61,7 @@ def read_line(lines: list[str], prompt: AnyExplainPrompt | RevisePrompt, cut_off
     return phrase(text, prompt)
 
 
-def phrase(text: str, prompt: AnyExplainPrompt | RevisePrompt) -> Candidate:
+def phrase(text: str, prompt: AnyExplainPrompt | RevisePrompt | SensesPrompt) -> Candidate:
     """The explanation without prefix, quotation marks and full stop; UNPARSABLE where it repeats the prompt or says nothing."""
     if PROMPT_LINE.search(text) or len(text) > MOST_CHARACTERS or repeats(text, prompt):
         return Candidate(None, Status.UNPARSABLE)
@@ -80,7 +80,7 @@ def phrase(text: str, prompt: AnyExplainPrompt | RevisePrompt) -> Candidate:
     return Candidate(text, Status.OK)
 
 
-def repeats(text: str, prompt: AnyExplainPrompt | RevisePrompt) -> bool:
+def repeats(text: str, prompt: AnyExplainPrompt | RevisePrompt | SensesPrompt) -> bool:
     """Whether the model says the prompt once more instead of answering."""
     lines = [line.strip() for line in f"{prompt.system}\n{prompt.question}".splitlines()]
     said = [line for line in lines if any(c.isalpha() for c in PLACEHOLDER.sub("", line))]

@@ -13,6 +13,7 @@ from neurogloss.config.prompts import (
     PairsPrompt,
     PiecesPrompt,
     RevisePrompt,
+    SensesPrompt,
     fill,
 )
 from neurogloss.llm.escape import shown
@@ -27,7 +28,7 @@ def pair_lines(pieces: list[bytes], levels: list[int]) -> str:
     return "\n".join(f"{shown(piece)}\t{level}" for piece, level in zip(pieces, levels, strict=True))
 
 
-def highlighted(found: Excerpt, prompt: MarkedPrompt | RevisePrompt) -> str:
+def highlighted(found: Excerpt, prompt: MarkedPrompt | RevisePrompt | SensesPrompt) -> str:
     """Running text with the firing tokens marked. Characters of the mark that the text itself holds get a backslash."""
     opening, _, rest = prompt.mark.partition("{token}")
     special = {*opening, *rest[:1]} - {"{", "}"}

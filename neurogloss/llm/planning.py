@@ -20,6 +20,8 @@ from neurogloss.llm.usage import BATCH_PRICE, worst_usd
 
 PROPOSING = "proposing sentences"
 """Title of requests for sentences that put an explanation to the test."""
+NAMING = "naming senses"
+"""Title of requests for the senses of a unit."""
 RECENT = 500
 """Replies from which the time of others is estimated."""
 ALIKE = 3.0
@@ -124,6 +126,8 @@ class Counting:
                     for number in range(self.sentences)
                 )
             )
+        if title == NAMING:
+            return Reply("\n".join(f"[1, 2] {stand_in(f'{self.placeholders} {number} sense')}" for number in range(self.answers)))
         lines = [stand_in(f"{self.placeholders} {line}") for line in range(1, self.answers + 1)]
         return Reply(lines[0] if len(lines) == 1 else "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1)))
 
@@ -136,12 +140,14 @@ def stand_in(name: str) -> str:
 class Planner:
     """Opens clients that count, as `open_client` opens real ones."""
 
-    def __init__(self, cache: Cache, answers: int, sentences: int = 0) -> None:
+    def __init__(self, cache: Cache, answers: int, sentences: int = 0, senses: int = 1) -> None:
         self.cache = cache
         self.answers = answers
         """Explanations in one answer of the explainer."""
         self.sentences = sentences
         """Of either sort in one answer that proposes sentences."""
+        self.senses = senses
+        """In one answer that names them."""
         self.steps: list[PlannedStep] = []
 
     @contextmanager
@@ -150,7 +156,7 @@ class Planner:
         count = counter(model)
         plan = PlannedStep(stage, name, counted=count.described)
         self.steps.append(plan)
-        answers = {"explain": self.answers, "revise": 1}.get(stage, 0)
+        answers = {"explain": self.answers, "revise": 1, "senses": self.senses}.get(stage, 0)
         counting = Counting(plan, model, count, answers, self.sentences)
         told = counting.answered, counting.unanswered, counting.guess
         client = CacheOnlyClient(self.cache, model, *told, refresh=environment.flag("REFRESH"))

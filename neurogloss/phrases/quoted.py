@@ -52,9 +52,11 @@ def named(phrase: str) -> list[str] | None:
 def phrases(text: str) -> list[str]:
     """The parts of an explanation: it is cut at each semicolon that stands outside quotes. A full stop at its end does not count.
 
-    >>> phrases('the character ";"; metals; gases.')
+    Nor does what stands between several senses (`neurogloss.artifacts.explanations.whole`).
+
+    >>> phrases('the character ";"; metals; or: gases.')
     ['the character ";"', 'metals', 'gases']
     """
     text = text.rstrip().rstrip(".") or text
     parts = re.findall(r"(?:\"(?:[^\"\\]|\\.)*\"|[^;])+", text)
-    return [part.strip() for part in parts if part.strip()] or [text.strip()]
+    return [part.strip().removeprefix("or: ") for part in parts if part.strip()] or [text.strip()]

@@ -1,6 +1,7 @@
 """The better of several explanations by the select split."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,11 @@ import numpy as np
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings, Split
 from neurogloss.artifacts.status import Status
+from neurogloss.config.params import Params
+from neurogloss.config.prompts import SimulatePrompt
 from neurogloss.measures.correlation import prediction_score
+from neurogloss.simulators.choice import chosen_simulator
+from neurogloss.simulators.reader import simulation as reading
 from neurogloss.simulators.result import Simulate
 
 
@@ -26,6 +31,11 @@ def select_scores(
             recorded = np.asarray(recordings.activations[rows[unit], slots], np.float64)[answered]
             scores[unit].append(prediction_score(recorded.ravel(), levels[answered].astype(np.float64).ravel()) if answered.any() else None)
     return scores
+
+
+def unpaid(recordings: Recordings, params: Params, simulate: Simulate) -> Simulate:
+    """The simulator where it asks no language model, else the reader: what is only looked for costs nothing."""
+    return partial(reading.simulate, recordings) if isinstance(chosen_simulator(params).prompt, SimulatePrompt) else simulate
 
 
 class Choice(NamedTuple):

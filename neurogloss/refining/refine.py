@@ -1,4 +1,7 @@
-"""refine: among several candidates, the one that simulates best on the select split becomes the explanation; it may then be revised."""
+"""refine: among several candidates, the one that simulates best on the select split becomes the explanation.
+
+It may then be revised, and become several senses.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +18,7 @@ from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.refining.choosing import choose, select_scores
+from neurogloss.refining.senses import Trial, find_senses
 from neurogloss.simulators.opening import open_simulator
 from neurogloss.simulators.result import Simulate
 
@@ -29,6 +33,8 @@ class Refined(NamedTuple):
 
     explanations: Explanations
     revisions: list[Revision]
+    trials: dict[int, Trial]
+    """By row what came of looking for senses; nothing where `refine.senses` is 1."""
 
 
 def refine(recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client) -> Explanations:
@@ -39,28 +45,38 @@ def refine(recordings: Recordings, candidates: Candidates, params: Params, opene
 def refine_in_rounds(
     recordings: Recordings, candidates: Candidates, params: Params, opened: OpenClient = open_client, reader: OpenReader | None = None
 ) -> Refined:
-    """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from, and what revision did.
+    """One explanation per neuron, in the order of the recordings, with the candidates it was chosen from, and what else was found.
 
-    Without rounds a single candidate passes through: no simulator is opened. `reader` opens the subject; by default the recordings' own.
+    Without rounds or senses a single candidate passes through: no simulator is opened. `reader` opens the subject, by default the
+    recordings' own.
     Raises UserError where recordings and candidates are of different units.
     """
     if not (np.array_equal(recordings.layers, candidates.layers) and np.array_equal(recordings.indices, candidates.indices)):
         raise UserError("recordings and candidates are of different units; run `dvc repro`")
     rows, revisions = [list(row) for row in candidates.rows], list[Revision]()
     scores: list[list[float | None]] = [[None] * len(row) for row in rows]
-    revising = params.refine.rounds > 0
-    if revising or any(sum(one.status is Status.OK for one in row) > 1 for row in rows):
+    trials = dict[int, Trial]()
+    revising, choosing = params.refine.rounds > 0, any(sum(one.status is Status.OK for one in row) > 1 for row in rows)
+    if revising or choosing or params.refine.senses > 1:
         with open_simulator(recordings, params, "refine", opened) as simulate:
-            scores = select_scores(recordings, range(len(rows)), rows, simulate)
+            if revising or choosing:
+                scores = select_scores(recordings, range(len(rows)), rows, simulate)
             if revising:
-                kept = {at: choose(row, scores[at]).kept for at, row in enumerate(rows)}
-                kept = {at: one for at, one in kept.items() if one.status is Status.OK and not recordings.silent[at]}
-                added, revisions = revised(recordings, kept, params, simulate, opened, reader or open_reader)
+                added, revisions = revised(recordings, usable(recordings, rows, scores), params, simulate, opened, reader or open_reader)
                 for at, several in added.items():
                     rows[at] += several
                     scores[at] += [one.select_score for one in several]
+            if params.refine.senses > 1:
+                trials = find_senses(recordings, usable(recordings, rows, scores), params, simulate, opened)
     each = zip(recordings.layers.tolist(), recordings.indices.tolist(), rows, scores, strict=True)
-    return Refined(explanations([explanation(layer, index, row, found) for layer, index, row, found in each]), revisions)
+    found = [explanation(layer, index, row, select, trials.get(at)) for at, (layer, index, row, select) in enumerate(each)]
+    return Refined(explanations(found), revisions, trials)
+
+
+def usable(recordings: Recordings, rows: Sequence[Sequence[Candidate]], scores: Sequence[Sequence[float | None]]) -> dict[int, Candidate]:
+    """By row the best sentence of each unit that has one and is not silent."""
+    kept = {at: choose(row, scores[at]).kept for at, row in enumerate(rows)}
+    return {at: one for at, one in kept.items() if one.status is Status.OK and not recordings.silent[at]}
 
 
 def revised(
@@ -95,7 +111,14 @@ def open_reader(recordings: Recordings) -> "ReadSentences":
     return partial(read_sentences, load_recorded(recordings), recordings.corpus.shape[1])
 
 
-def explanation(layer: int, index: int, candidates: Sequence[Candidate], scores: Sequence[float | None]) -> Explanation:
-    """What is kept for one neuron; a single candidate was not chosen."""
+def explanation(
+    layer: int, index: int, candidates: Sequence[Candidate], scores: Sequence[float | None], trial: Trial | None = None
+) -> Explanation:
+    """What is kept for one neuron; a single candidate was not chosen. Several senses are one more candidate."""
     choice = choose(candidates, scores)
-    return Explanation(layer, index, choice.kept, choice.candidates if len(candidates) > 1 else ())
+    if trial is None or not trial.senses:
+        return Explanation(layer, index, choice.kept, choice.candidates if len(candidates) > 1 else ())
+    several = (*(trial.single if one == choice.kept else one for one in choice.candidates), trial.candidate)
+    if not trial.kept:
+        return Explanation(layer, index, trial.single, several)
+    return Explanation(layer, index, trial.candidate, several, trial.senses, trial.single.text)

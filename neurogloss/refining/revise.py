@@ -7,7 +7,6 @@ Controls ask without proposed sentences (`evidence`), or once more for an explan
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from neurogloss.artifacts.revisions import Evidence, Revision
 from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
-from neurogloss.config.prompts import AnyExplainPrompt, Count, ExplainPrompt, RevisePrompt, SimulatePrompt
+from neurogloss.config.prompts import AnyExplainPrompt, Count, ExplainPrompt, RevisePrompt
 from neurogloss.errors import ProviderError, UserError
 from neurogloss.explainers.answers import read_answer
 from neurogloss.explainers.prompted import requests_for
@@ -25,11 +24,9 @@ from neurogloss.llm.planning import PROPOSING
 from neurogloss.llm.request import Came, Client, Reply
 from neurogloss.measures.correlation import prediction_score
 from neurogloss.refining import proposals, revision_prompt
-from neurogloss.refining.choosing import select_scores
+from neurogloss.refining.choosing import select_scores, unpaid
 from neurogloss.refining.evidence import from_sentences, random_excerpts, wrong_excerpts
-from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.passages import Pair, Simulated
-from neurogloss.simulators.reader import simulation as reading
 from neurogloss.simulators.result import Simulate
 from neurogloss.subject.sentences import ReadSentences
 
@@ -102,8 +99,7 @@ def gather(
     if chosen.method == "random_sentences":
         return random_excerpts(recordings, rows, shown, params.explain.seed, number)
     if chosen.method == "corpus":
-        asks = isinstance(chosen_simulator(params).prompt, SimulatePrompt)
-        finder: Simulate = partial(reading.simulate, recordings) if asks else tools.simulate
+        finder = unpaid(recordings, params, tools.simulate)
         return wrong_excerpts(recordings, rows, texts, shown, params.prompts.refine.revise.mark_from, finder)
     prompt = params.prompts.refine.sentences
     requests = [proposals.request(text, number, prompt, chosen, params.explain, tools.model) for text in texts]

@@ -1,5 +1,6 @@
-"""What revision did, round by round: the numbers to commit."""
+"""What revision did, round by round, and what looking for senses did: the numbers to commit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,15 +8,34 @@ import numpy as np
 
 from neurogloss.artifacts.revisions import Revision
 from neurogloss.artifacts.status import Status
+from neurogloss.refining.senses import Trial
 
 DIGITS = 6
 """Decimals of every number in metrics/."""
 
 
-def summary(revisions: Sequence[Revision]) -> dict[str, Any]:
-    """One entry for each round, none without rounds. Means are over the units that have both numbers."""
+def summary(revisions: Sequence[Revision], trials: Sequence[Trial] = ()) -> dict[str, Any]:
+    """One entry for each round, none without rounds, and what came of looking for senses, if anyone did.
+
+    Means are over the units that have both numbers.
+    """
     rounds = sorted({one.round for one in revisions})
-    return {"rounds": [round_summary(number, [one for one in revisions if one.round == number]) for number in rounds]}
+    found: dict[str, Any] = {"rounds": [round_summary(number, [one for one in revisions if one.round == number]) for number in rounds]}
+    return found | ({"senses": senses_summary(trials)} if trials else {})
+
+
+def senses_summary(trials: Sequence[Trial]) -> dict[str, Any]:
+    """In how many units several senses were found, for how many these replaced the one sentence, and what that did to the select split."""
+    several = [one for one in trials if one.senses]
+    failed = Counter(str(one.status) for one in trials if one.status is not Status.OK)
+    return {
+        "units": len(trials),
+        "several": len(several),
+        "kept": sum(one.kept for one in trials),
+        "failed": sum(failed.values()),
+        "failed_by_cause": dict(failed),
+        "select": before_and_after([(one.single.select_score, one.score if one.kept else one.single.select_score) for one in several]),
+    }
 
 
 def round_summary(number: int, revisions: Sequence[Revision]) -> dict[str, Any]:

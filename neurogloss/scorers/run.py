@@ -14,7 +14,7 @@ from tqdm import tqdm
 from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.files import write_json
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Recordings, Split
-from neurogloss.artifacts.scores import SCORES
+from neurogloss.artifacts.scores import schema_of
 from neurogloss.artifacts.simulations import NOBODY, Simulations
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.artifacts.units import noun
@@ -27,6 +27,7 @@ from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.scorers.ablation import ablation_columns
 from neurogloss.scorers.asked import ask_scorers, asked_columns, check_ratings, first_lenders
 from neurogloss.scorers.blocks import ScoreInputs, layout, scores_of, usable
+from neurogloss.scorers.senses import sense_columns
 from neurogloss.scorers.summary import borrowed_counts, headline, rounded, summary
 from neurogloss.scorers.tables import EXAMPLE, by_layer, examples, histogram, quantile_table, write_csv, write_headline
 from neurogloss.scorers.token_table import token_table_levels
@@ -41,7 +42,7 @@ DIGITS = 9
 def score(
     recordings: Recordings, explanations: Explanations, simulations: Simulations, params: Params, opened: OpenClient = open_client
 ) -> pa.Table:
-    """The columns of `neurogloss.artifacts.scores.SCORES`, one row per recorded neuron, in the order of the recordings.
+    """The columns of `neurogloss.artifacts.scores`, one row per recorded neuron, in the order of the recordings.
 
     `opened` gives the client of a language model, which only the scorers of `score.scorers` ask. Raises UserError where the three are of
     different neurons, or lack the excerpts of a split, or more ratings failed than `limits.max_failed_share` allows.
@@ -77,6 +78,7 @@ def score(
     lenders = first_lenders(borrowed.rows, borrowed.lenders, len(recordings))
     asked = ask_scorers(recordings, explanations.texts, lenders, params, opened, partial(read_pairs, recordings))
     check_ratings(asked, params.limits.max_failed_share)
+    columns |= sense_columns(block, explanations)
     return table(recordings, why, columns | asked_columns(asked, explanations) | ablated(block, explanations, params))
 
 
@@ -187,10 +189,11 @@ def table(recordings: Recordings, why: list[Status], columns: dict[str, np.ndarr
         "neuron": recordings.indices,
         "status": [str(status) for status in why],
     }
-    for field in SCORES:
+    schema = schema_of("senses" in columns)
+    for field in schema:
         if field.name not in values:
             column = columns.get(field.name)
             if column is not None and pa.types.is_floating(field.type):
                 column = np.round(column, DIGITS)
             values[field.name] = pa.nulls(len(why), field.type) if column is None else pa.array(column, field.type, from_pandas=True)
-    return pa.table(values, schema=SCORES)
+    return pa.table(values, schema=schema)

@@ -58,6 +58,7 @@ def summary(scores: pa.Table, dealt: int) -> dict[str, Any]:
         "share_at_least": {str(t): rounded(float(np.mean(best >= t))) if len(best) else None for t in THRESHOLDS},
         "baseline": {"token_table": described(numbers(scores, "token_table"), units_needed("token_table"))},
         **({"ablation": ablated(scores)} if scores["ablation_status"].null_count < len(scores) else {}),
+        **({"senses": senses(scores)} if "senses" in scores.column_names else {}),
         **{scorer: classified(scores, scorer) for scorer in CLASSIFIERS if scores[f"{scorer}_status"].null_count < len(scores)},
     }
 
@@ -86,6 +87,26 @@ def ablated(scores: pa.Table) -> dict[str, Any]:
     return {
         **{name: described(values, units_needed("ablation")) for name, values in measures.items()},
         "unscored_by_cause": {str(one): status.count(str(one)) for one in Status if one not in SCORED and str(one) in status},
+    }
+
+
+def senses(scores: pa.Table) -> dict[str, Any]:
+    """How many units have several senses, and over these the score of all together, of one sentence, their paired difference, and of each.
+
+    `alone` is over senses, not units.
+    """
+    several = [row for row in scores["senses"].to_pylist() if row]
+    counts = np.array([len(row) for row in several])
+    together, single = numbers(scores, "top_and_random"), numbers(scores, "single")
+    alone = np.array([sense["score"] for row in several for sense in row], np.float64)
+    return {
+        "units": len(several),
+        "by_count": {str(count): int((counts == count).sum()) for count in np.unique(counts).tolist()},
+        "together": described(np.where(np.isnan(single), np.nan, together), units_needed("top_and_random")),
+        "single": described(np.where(np.isnan(together), np.nan, single), units_needed("top_and_random")),
+        "difference": described(together - single, units_needed("top_and_random")),
+        "alone": rounded(alone[~np.isnan(alone)].mean()) if (~np.isnan(alone)).any() else None,
+        "failed": int(np.isnan(alone).sum()),
     }
 
 

@@ -18,6 +18,7 @@ from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.simulators.borrowing import borrow, controls, draw_lenders
 from neurogloss.simulators.choice import chosen_simulator
 from neurogloss.simulators.opening import open_simulator
+from neurogloss.simulators.senses import by_senses, sense_simulations, simulate_senses
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,11 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
         logger.warning("%s", said)
     limit = FailureLimit("simulations", "simulate", params.limits.max_failed_share, expected(recordings, explanations, len(slots), params))
     with open_simulator(recordings, params, "simulate", opened, limit) as simulator:
-        found = simulator(np.arange(len(recordings)), slots, explanations.texts)
-        borrowed = borrow(simulator, recordings, explanations.texts, scorable(recordings, explanations), *drawn(params))
+        own = simulate_senses(simulator, np.arange(len(recordings)), slots, explanations.sentences)
+        senses = sense_simulations(simulator, own, explanations.singles, recordings.slots.where(Split.SCORE))
+        lent = by_senses(simulator, explanations.senses)
+        borrowed = borrow(lent, recordings, explanations.texts, scorable(recordings, explanations), *drawn(params))
+    found = own.together
     for row, status in enumerate(explanations.statuses):
         if status is not Status.OK:
             found.status[row] = CODES.index(status)
@@ -50,16 +54,17 @@ def simulate(recordings: Recordings, explanations: Explanations, params: Params,
             borrowed.written,
         )
     where = recordings.layers, recordings.indices, slots
-    simulations = Simulations(chosen.name, *where, found.levels, found.status, borrowed, written)
+    simulations = Simulations(chosen.name, *where, found.levels, found.status, borrowed, written, senses)
     check_failures(simulations, explanations, params.limits.max_failed_share)
     return simulations
 
 
 def expected(recordings: Recordings, explanations: Explanations, excerpts: int, params: Params) -> int:
-    """How many simulations the stage tries: of the neurons' own sentences, and of borrowed ones."""
+    """How many simulations the stage tries: of the neurons' own sentences, of those that senses replaced, and of borrowed ones."""
     _, lenders = draw_lenders(recordings.layers, explanations.texts, scorable(recordings, explanations), *drawn(params))
-    own = sum(text is not None for text in explanations.texts) * excerpts
-    return own + int((lenders != NOBODY).sum()) * len(recordings.slots.where(Split.SCORE))
+    sentences = np.array([0 if None in several else len(several) for several in explanations.sentences], np.int64)
+    scored = len(explanations.singles) + int(sentences[lenders[lenders != NOBODY]].sum())
+    return int(sentences.sum()) * excerpts + scored * len(recordings.slots.where(Split.SCORE))
 
 
 def check_failures(simulations: Simulations, explanations: Explanations, allowed: float) -> None:

@@ -36,6 +36,8 @@ SUMMARY = {
     "ablation_random_only": "ablation.random_only.mean",
     "ablation_control": "ablation.control.mean",
     "variance_explained": "variance_explained.mean",
+    "senses_units": "senses.units",
+    "senses_less_single": "senses.difference.mean",
     "share_at_least_0.5": "share_at_least.0.5",
     "same_document_share": "excerpts.same_document_share",
     "neurons": "neurons",

@@ -80,7 +80,9 @@ class Units:
         if self.cache is None:
             return []
         candidates: tuple[Candidate, ...] = self.candidates[row] if self.candidates else ()
-        return kept_questions(self.recordings, self.params, self.cache, row, self.explanations.texts[row], candidates)
+        found = self.explanations.rows[row]
+        sentences, single = self.explanations.sentences[row], found.single or found.kept.text
+        return kept_questions(self.recordings, self.params, self.cache, row, sentences, candidates, single)
 
     def number(self, name: str, row: int) -> float | None:
         """A score."""

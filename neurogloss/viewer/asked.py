@@ -52,8 +52,11 @@ class Asked:
         explanation = variant.explanation_rows[row]
         (candidates,) = taken(variant.explanations["candidates"], explanation)
         kept = tuple(Candidate(one["text"], Status(one["status"]), one["select_score"]) for one in candidates or ())
-        (text,) = variant.texts(row)
-        return [shown(question, texts) for question in kept_questions(self.result.recordings, params, cache, int(row[0]), text, kept)]
+        senses, (text,) = variant.senses[row[0]], variant.texts(row)
+        sentences = [sense["text"] for sense in senses] or [text]
+        single, _ = variant.singles.get(int(row[0]), (text, None))
+        found = kept_questions(self.result.recordings, params, cache, int(row[0]), sentences, kept, single)
+        return [shown(question, texts) for question in found]
 
 
 def shown(question: KeptQuestion, texts: dict[str, int]) -> dict[str, Any]:

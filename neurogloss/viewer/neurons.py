@@ -155,7 +155,37 @@ def variant_block(result: ViewedResult, variant: ViewedVariant, at: Int[np.ndarr
             [[c["text"], c["status"], c["select_score"]] for c in (row or [])]
             for row in taken(variant.explanations["candidates"], variant.explanation_rows[at])
         ],
+        **({"senses": [senses(result, variant, int(row)) for row in at]} if variant.singles else {}),
     }
+
+
+def senses(result: ViewedResult, variant: ViewedVariant, row: int) -> dict[str, Any] | None:
+    """Several senses of a neuron with their scores, the sentence that they replaced, and which one each shown excerpt is."""
+    found = variant.senses[row]
+    if not found or row not in variant.singles:
+        return None
+    text, score = variant.singles[row]
+    return {
+        "list": [
+            [
+                one["text"],
+                round(one["share"], 4),
+                *json_numbers(np.array([one[key] for key in ("score", "ci_low", "ci_high")], float)),
+                one["status"],
+            ]
+            for one in found
+        ],
+        "single": [text, *json_numbers(np.array([score], float))],
+        "at": [sense_of(result, variant, row, slot) for slot in result.shown.slots.tolist()],
+    }
+
+
+def sense_of(result: ViewedResult, variant: ViewedVariant, row: int, slot: int) -> int | None:
+    """Which sense predicts most of the strongest token of an excerpt; None where none does, or nothing was simulated."""
+    place, known = variant.place(slot), variant.simulations.senses
+    if place is None or known is None:
+        return None
+    return known.strongest(int(variant.simulation_rows[row]), place, int(np.asarray(result.recordings.activations[row, slot]).argmax()))
 
 
 def revised(result: ViewedResult, variant: ViewedVariant, row: int) -> list[dict[str, Any]]:

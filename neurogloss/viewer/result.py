@@ -44,6 +44,10 @@ class ViewedVariant:
     """Per column of SCORES; NaN where undefined."""
     revisions: dict[tuple[int, int], list[Revision]]
     """Rounds of revision by layer and neuron; none where there was none."""
+    senses: list[list[dict[str, Any]]]
+    """Of each neuron with several senses what scores.parquet has of each."""
+    singles: dict[int, tuple[str, float | None]]
+    """Of a neuron with several senses the one sentence that they replaced, and its score."""
     statuses: Int[np.ndarray, " neuron"]
     """Code of the first thing that went wrong: the explanation's status unless ok, else the score's; -1 where the neuron is missing."""
 
@@ -161,6 +165,14 @@ def open_variant(name: str, files: Files, recordings: Recordings) -> ViewedVaria
         simulation_rows=aligned(recordings, np.asarray(simulations.layers), np.asarray(simulations.indices)),
         scores={column: floats(scores[column], score_rows) for column in SCORES},
         revisions=revisions_beside(files.explanations),
+        senses=[several or [] for several in optional(scores, "senses", score_rows)],
+        singles={
+            row: (text, score)
+            for row, (text, score) in enumerate(
+                zip(optional(explanations, "single", explanation_rows), optional(scores, "single", score_rows), strict=True)
+            )
+            if text is not None
+        },
         statuses=first_fault(codes(explanations["status"], explanation_rows), codes(scores["status"], score_rows)),
     )
 
@@ -201,6 +213,11 @@ def codes(column: pa.ChunkedArray, rows: Int[np.ndarray, " neuron"]) -> Int[np.n
 def first_fault(explanation: Int[np.ndarray, " neuron"], score: Int[np.ndarray, " neuron"]) -> Int[np.ndarray, " neuron"]:
     """The explanation's status unless it is ok, else the score's."""
     return np.where(explanation == CODES.index(Status.OK), score, explanation)
+
+
+def optional(table: pa.Table, column: str, rows: Int[np.ndarray, " row"]) -> list[Any]:
+    """Values of a column that a table may lack, in the order of `rows`; None where there is none."""
+    return taken(table[column], rows) if column in table.column_names else [None] * len(rows)
 
 
 def taken(column: pa.ChunkedArray, rows: Int[np.ndarray, " row"]) -> list[Any]:

@@ -106,7 +106,7 @@
     const box = el(
       "article",
       { class: "excerpt", tabindex: "0", "aria-label": label },
-      el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), within ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${within}`) : null),
+      el("header", {}, el("span", { class: `badge ${excerpt.kind}` }, excerpt.kind), el("span", { class: "badge quiet" }, NAMES[excerpt.split] ?? excerpt.split), excerpt.senses.map((sense, v) => (sense === null ? null : el("span", { class: "badge sense", title: "the sense that predicts most of the strongest token" }, `${names.length > 1 ? `${store.letter(v)}: ` : ""}sense ${sense + 1}`))), el("span", { class: "source" }, "from ", foreign(excerpt.document || "a document")), within ? el("span", { class: "r", title: "correlation within this excerpt" }, `r ${within}`) : null),
       ...excerpt.faults.map((fault) => el("p", { class: "fault" }, `Simulation failed: ${fault.replaceAll("_", " ")}.`)),
       lines,
       excerpt.attends ? el("p", { class: "reading" }, el("bdi", {}, reading(excerpt))) : null,

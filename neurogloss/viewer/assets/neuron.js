@@ -26,7 +26,8 @@
       });
       const attends = block.attends && attended(block.attends, block.open, n * shown + s);
       const faults = block.variants.map((variant) => variant.faults[n][s]).filter(Boolean);
-      return { ...slot, ...texts[s], activation, real: activation.map((value) => value / peak), simulations, faults, attends };
+      const senses = block.variants.map((variant) => variant.senses?.[n]?.at[s] ?? null);
+      return { ...slot, ...texts[s], senses, activation, real: activation.map((value) => value / peak), simulations, faults, attends };
     });
     const statistics = Object.fromEntries(Object.entries(block.statistics).map(([name, values]) => [name, values[n]]));
     const variants = block.variants.map((variant) => ({
@@ -34,6 +35,7 @@
       status: about.statuses[variant.statuses[n] + 1],
       candidates: variant.candidates[n],
       revisions: variant.revisions?.[n] ?? [],
+      senses: variant.senses?.[n] ?? null,
       scores: Object.fromEntries(Object.entries(variant.scores).map(([name, values]) => [name, values[n]])),
     }));
     return { excerpts, statistics, variants, histogram: block.histograms[n], tokens: block.tokens[n], promoted: block.promoted?.[n] ?? [[], []], deviations: block.peak_deviations[n] };
@@ -55,17 +57,32 @@
     ["token_table", "token table", "baseline: mean activation per token, no explanation"],
   ];
 
+  const between = (low, high) => (missing(low) ? "" : ` (${score(low)} to ${score(high)})`);
+
+  // Several senses, each with its share and its score by itself; else the one sentence.
+  function gloss({ text, senses }) {
+    if (text === null) return el("p", { class: "gloss none" }, "No explanation.");
+    if (!senses) return el("p", { class: "gloss" }, foreign(text));
+    const [single, value] = senses.single;
+    return el(
+      "div",
+      { class: "senses" },
+      senses.list.map(([sense, part, found, low, high, status], i) => el("div", {}, el("span", { class: "badge sense" }, `sense ${i + 1}`), el("p", { class: "gloss" }, foreign(sense)), el("p", { class: "note" }, `${share(part, 0)} of its firing, by itself ${missing(found) ? `no score: ${status.replaceAll("_", " ")}` : `score ${score(found)}${between(low, high)}`}`))),
+      el("p", { class: "note" }, "In place of one sentence: ", foreign(single), missing(value) ? null : ` (score ${score(value)})`),
+    );
+  }
+
   function explanation(variant, name) {
     const { scores, status } = variant;
     return el(
       "section",
       { class: "card explanation" },
       name && el("h2", { class: "which" }, foreign(name)),
-      variant.text === null ? el("p", { class: "gloss none" }, "No explanation.") : el("p", { class: "gloss" }, foreign(variant.text)),
+      gloss(variant),
       el(
         "div",
         { class: "verdict" },
-        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : `score${missing(scores.ci_low) ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`}`)),
+        el("p", { class: "big" }, el("strong", {}, missing(scores.top_and_random) ? "no score" : score(scores.top_and_random)), el("span", {}, missing(scores.top_and_random) ? "" : `${variant.senses ? "score of all senses" : "score"}${missing(scores.ci_low) ? "" : `, 95 % interval ${score(scores.ci_low)} to ${score(scores.ci_high)}`}`)),
         missing(scores.top_and_random) ? null : el("dl", { class: "beside" }, BESIDE.map(([key, label, title]) => el("div", { title }, el("dt", {}, label), el("dd", {}, score(scores[key]))))),
         status[0] === "ok" ? null : el("p", { class: "fault" }, `${status[1][0].toUpperCase()}${status[1].slice(1)}.`),
         missing(scores.top_and_random) ? null : charts.interval(scores),
