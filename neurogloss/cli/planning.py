@@ -17,6 +17,7 @@ from neurogloss.explainers.given import explain_given
 from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
+from neurogloss.refining.find_directions import find
 from neurogloss.refining.refine import refine_in_rounds
 from neurogloss.refining.senses import Trial, compared
 from neurogloss.refining.senses_prompt import ask
@@ -65,6 +66,31 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
         borrowers, lenders = draw_lenders(recordings.layers, texts, ~recordings.silent, *drawn(params))
         ask_scorers(recordings, texts, first_lenders(borrowers, lenders, len(recordings)), params, planner.open)
     return planner.steps
+
+
+def plan_directions(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:
+    """What the search for directions asks. It runs the subject as the search does, so that what is answered already is known.
+
+    At most: where the first round's questions are those of the scores before, they are asked once.
+    """
+    prompt = params.prompts.explain[params.explain.method]
+    if not isinstance(prompt, ExplainPrompt) and not isinstance(chosen_simulator(params).prompt, SimulatePrompt):
+        return []
+    planner = Planner(cache, prompt.answers if isinstance(prompt, ExplainPrompt) else 1)
+    find(recordings, params, None, planner.open)
+    return summed(planner.steps)
+
+
+def summed(steps: Sequence[PlannedStep]) -> list[PlannedStep]:
+    """One step for each stage and model: a search has three or so in each of its rounds."""
+    found: dict[tuple[str, str], PlannedStep] = {}
+    for step in steps:
+        known = found.setdefault((step.stage, step.model), PlannedStep(step.stage, step.model, seconds=0.0, counted=step.counted))
+        for name in ("requests", "cached", "tokens_in", "tokens_out", "tokens_likely", "usd", "usd_likely"):
+            setattr(known, name, getattr(known, name) + getattr(step, name))
+        known.seconds = None if None in (known.seconds, step.seconds) else (known.seconds or 0.0) + (step.seconds or 0.0)
+        known.notes += [note for note in step.notes if note not in known.notes]
+    return list(found.values())
 
 
 def explained(recordings: Recordings, params: Params, texts: Sequence[str | None], planner: Planner, asks: bool) -> dict[int, Trial]:

@@ -38,6 +38,7 @@ from neurogloss.recording.sparse import SparseState
 from neurogloss.recording.sparse_finish import finish_sparse
 from neurogloss.recording.stream import Job, State, empty_states, held, stream, streams
 from neurogloss.subject.device import device
+from neurogloss.subject.directions import read_directions
 from neurogloss.subject.model import Subject, load_subject
 from neurogloss.subject.sae.sources import resolve_coder
 from neurogloss.subject.sources import resolve
@@ -252,4 +253,5 @@ def about(subject: SubjectParams, corpus: CorpusParams, loaded: Subject, counts:
         "corpus_windows": counts["windows"],
         "special_tokens_read_as_text": counts["special_tokens"],
         "windows_repeated": counts["repeated"],
+        **({"directions": read_directions(Path(subject.directions)).report} if subject.directions is not None else {}),
     }

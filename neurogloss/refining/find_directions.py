@@ -1,5 +1,6 @@
 """Find directions with the subject that was recorded, and say how well they are explained before and after."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def begin(params: Params, start: Path | None, width: int) -> np.ndarray:
 
 
 def write_found(path: Path, found: Found) -> None:
-    """Write the file that `subject.directions` reads, and beside it a .json with every round and the scores before and after."""
+    """Write the file that `subject.directions` reads, with every round and the scores before and after in it, and beside it as .json."""
     write_json(path.with_suffix(".json"), found.report)
     with written(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, layer=np.int64(found.layer), vectors=found.vectors)
+        np.savez(file, layer=np.int64(found.layer), vectors=found.vectors, report=np.array(json.dumps(found.report, ensure_ascii=True)))

@@ -1,5 +1,6 @@
 """Directions: linear combinations of the neurons of one layer as units, and the file that holds them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,8 @@ class DirectionFile(NamedTuple):
 
     layer: int
     vectors: Float32[np.ndarray, "direction neuron"]
+    report: dict[str, Any] | None = None
+    """How they were found: every round, and the scores before and after; None where the file does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +65,18 @@ def find_directions(model: Any, site: str, path: Path) -> tuple[Units | None, ..
 
 
 def read_directions(path: Path) -> DirectionFile:
-    """A .npz file with `layer`, a whole number, and `vectors` (direction, neuron). UserError for anything else, also for zeros."""
+    """A .npz file with `layer`, a whole number, and `vectors` (direction, neuron); `report` may be there. UserError for anything else, also
+    for zeros."""
     try:
         with np.load(path, allow_pickle=False) as file:
             layer, vectors = int(file["layer"]), np.asarray(file["vectors"], np.float32)
+            report = json.loads(str(file["report"])) if "report" in file else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} holds no directions ({' '.join(str(error).split())[:200]}); expected a .npz with layer and vectors"
         ) from error
     check_directions(vectors, str(path))
-    return DirectionFile(layer, vectors)
+    return DirectionFile(layer, vectors, report if isinstance(report, dict) else None)
 
 
 def check_directions(vectors: Float[np.ndarray, "direction neuron"], place: str) -> None:

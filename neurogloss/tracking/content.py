@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from neurogloss.artifacts.explanations import read_explanations
+from neurogloss.artifacts.recordings import read_recordings
 from neurogloss.artifacts.scores import read_scores
-from neurogloss.artifacts.units import unit_name
+from neurogloss.artifacts.units import UnitKind, unit_name
 from neurogloss.comparison.lock import Lock, flat
 from neurogloss.comparison.result import Result
 from neurogloss.scorers.summary import headline
@@ -185,6 +186,7 @@ def steps(result: Result) -> Iterator[Step]:
                 if value is not None and not column.endswith(LEFT_OUT):
                     yield Step(clean_key(f"{prefix}/{column}"), value, step)
     yield from revision_steps(result)
+    yield from direction_steps(result)
 
 
 def revision_steps(result: Result) -> Iterator[Step]:
@@ -195,6 +197,30 @@ def revision_steps(result: Result) -> Iterator[Step]:
         for name, value in flat(one).items():
             if name != "round" and (number := finite(value)) is not None:
                 yield Step(clean_key(f"revision/{name}"), number, int(one["round"]))
+
+
+def direction_steps(result: Result) -> Iterator[Step]:
+    """How directions were found: the mean correlation that each round began with, its number as the step, and the scores before and after.
+
+    Nothing where the units are not directions that `neurogloss directions` found.
+    """
+    report = directions_report(result) or {"rounds": [], "directions": []}
+    for one in report["rounds"]:
+        if fitted := [value for value in one["fitted"] if value is not None]:
+            yield Step("directions/fitted", sum(fitted) / len(fitted), int(one["round"]))
+    for step, when in enumerate(("before", "after")):
+        for name in ("score", "random_only"):
+            if known := [one[when][name] for one in report["directions"] if one[when][name] is not None]:
+                yield Step(f"directions/{name}", sum(known) / len(known), step * len(report["rounds"]))
+
+
+def directions_report(result: Result) -> dict[str, Any] | None:
+    """What the recordings say of the search that found their directions."""
+    path = result.path(result.paths.recordings)
+    if result.lock.kind is not UnitKind.DIRECTIONS or not path.exists():
+        return None
+    report: dict[str, Any] | None = read_recordings(path).about.get("directions")
+    return report
 
 
 def neuron_table(result: Result) -> dict[str, list[Any]] | None:

@@ -13,7 +13,7 @@ from neurogloss.comparison.result import Result
 from neurogloss.errors import UserError
 from neurogloss.llm.usage import read_usage
 from neurogloss.tracking.ablation_figure import write_ablation_figure
-from neurogloss.tracking.content import neuron_table, run_name, run_tags, scalars, shown_params, steps
+from neurogloss.tracking.content import directions_report, neuron_table, run_name, run_tags, scalars, shown_params, steps
 from neurogloss.tracking.registry import Prompt, Registry, prompts
 from neurogloss.tracking.store import keyed_runs
 from neurogloss.tracking.tags import COMPLETE, CURRENT, FORMAT, LOCK_KEY, MISSING
@@ -149,6 +149,8 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
         if (scores := result.path(result.paths.scores)).exists():
             with suppress(UserError):  # The same.
                 write_ablation_figure(read_scores(scores), folder / "figures" / "ablation.png")
+        if report := directions_report(result):  # Explanations before and after, and in every round.
+            put(folder / "directions.json", json.dumps(report, indent=2).encode())
         for prompt in prompts(result.lock):
             put(folder / "prompts" / f"{prompt.name}.txt", prompt.text.encode())
         for path in (result.paths.scores, result.paths.explanations, "params.yaml", "dvc.lock"):
