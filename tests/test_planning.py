@@ -280,7 +280,8 @@ def test_a_variant_is_planned_without_touching_the_params(recordings: Recordings
     ("change", "message"),
     [
         ("nonsense", "-S nonsense: .*; expected PARAM=VALUE, as `dvc exp run -S` takes"),
-        ("explain.metod=pairs", "Could not override 'explain.metod'"),
+        ("explain.metod=pairs", "Could not override 'explain.metod'; params.yaml does not name it; .PARAM=VALUE adds what is absent"),
+        ("+explain.metod=pairs", "explain.metod: unknown key; did you mean 'method'"),
         ("explain.method=pears", "explain.method: there is no 'pears' under prompts.explain; did you mean 'pairs'?"),
         ("explain.samples=1,2", "expected PARAM=VALUE"),
     ],

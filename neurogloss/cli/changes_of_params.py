@@ -56,6 +56,8 @@ def changed_params(path: Path, changes: list[str] | None) -> "Params":
         try:
             apply_overrides(copy, changes)
         except (DvcException, ValueError) as error:
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise UserError(f"-S {' -S '.join(changes)}: {reason}; expected PARAM=VALUE, as `dvc exp run -S` takes") from error
+            reason = str(error.__cause__ or error).strip().splitlines()[0].rstrip(".")
+            absent = f"{path.name} does not name it; +PARAM=VALUE adds what is absent there and has its default"
+            hint = absent if reason.startswith("Could not override") else "expected PARAM=VALUE, as `dvc exp run -S` takes"
+            raise UserError(f"-S {' -S '.join(changes)}: {reason}; {hint}") from error
         return load_params(copy)

@@ -93,6 +93,8 @@ def levels_of(method: str, recordings: Recordings, name: str, excerpts: int = 2,
     texts: list[str | None] = ["words such as w3, w4 and w5"]
     with open_client("gpt", asked) as client:
         if isinstance(prompt, AllAtOncePrompt):
+            # A thousand alternatives for every token of the prompt take vLLM a minute with all the examples.
+            prompt = prompt.model_copy(update={"examples": dict(list(prompt.examples.items())[:1])})
             return all_at_once.simulate(recordings, rows, slots, texts, client, prompt, asked)
         prompt = prompt.model_copy(update={"max_tokens": MOST_TOKENS, "tries": 1})
         if isinstance(prompt, CompactPrompt):
@@ -199,11 +201,14 @@ def test_levels_through_vllm_are_those_of_the_local_model(
     assert works(vllm, str(folder), recordings, monkeypatch, ("compact", "generated")) == {"echo", "top_logprobs", "json_schema"}
     survives_in(vllm, str(folder), monkeypatch)
     monkeypatch.setenv("OPENAI_BASE_URL", vllm)
-    found = levels_of("all_at_once", recordings, str(folder), excerpts=4, logprobs=1000)
     local = levels_of("all_at_once", recordings, str(folder), excerpts=4, provider="local")
-    assert (found.status == 0).all() and (local.status == 0).all()
-    r = np.corrcoef(found.levels.ravel().astype(float), local.levels.ravel().astype(float))[0, 1]
-    print("r =", r)  # noqa: T201  # for the report
-    assert r >= 0.99
+    assert (local.status == 0).all()
+    for number, least in ((1000, 0.99), (100, 0.95)):
+        began = time.monotonic()
+        found = levels_of("all_at_once", recordings, str(folder), excerpts=4, logprobs=number)
+        assert (found.status == 0).all()
+        r = np.corrcoef(found.levels.ravel().astype(float), local.levels.ravel().astype(float))[0, 1]
+        print(number, "alternatives: r =", r, "in", time.monotonic() - began, "s")  # noqa: T201  # for the report
+        assert r >= least
     few = levels_of("all_at_once", recordings, str(folder), excerpts=4, logprobs=20)
     assert {CODES[code] for code in few.status.ravel()} <= {Status.OK, Status.UNPARSABLE}
