@@ -135,6 +135,10 @@ class Promoted:
     """For a value of one, up to the scale of the last norm."""
 
 
+SHOWN = 0.05
+"""Of the first key's norm: keys with less are kept and not shown."""
+
+
 @dataclass(frozen=True)
 class Keys:
     """What heads read at the strongest token of each of their excerpts, the query."""
@@ -143,6 +147,13 @@ class Keys:
     """Tokens of the excerpt, the one that makes up most of what the head writes first."""
     norms: Float16[np.ndarray, "neuron slot key"]
     """Of what the head writes for the key; 0 where nothing is read, as after the query."""
+
+    @staticmethod
+    def shares(norms: Float16[np.ndarray, "... key"]) -> np.ndarray:
+        """Each key's norm as a share of the first one's, float64 (..., key); 0 below SHOWN, which is nothing to a reader."""
+        values = np.asarray(norms, np.float64)
+        found = values / np.maximum(values.max(axis=-1, keepdims=True), np.finfo(np.float16).tiny)
+        return np.where(found >= SHOWN, found, 0.0)
 
 
 @dataclass(frozen=True)

@@ -159,10 +159,10 @@ def attention(results: Results, row: int, slot: int, tokens: Sequence[str]) -> s
     if recordings.keys is None:
         return ""
     query = int(np.asarray(recordings.activations[row, slot]).argmax())
-    norms = np.asarray(recordings.keys.norms[row, slot], np.float64)
+    shares = recordings.keys.shares(recordings.keys.norms[row, slot])
     read = [
-        f"**{visible(tokens[place].strip())}** {norm / norms.max():.2f}"
-        for place, norm in zip(recordings.keys.places[row, slot].tolist(), norms.tolist(), strict=True)
-        if norm > 0
+        f"**{visible(tokens[place].strip())}** {share:.2f}"
+        for place, share in zip(recordings.keys.places[row, slot].tolist(), shares.tolist(), strict=True)
+        if share > 0
     ]
     return f" · [[{visible(tokens[query].strip())}]] at token {query} reads {', '.join(read)}" if read else ""

@@ -132,13 +132,12 @@ def attended(
     keys: Keys, at: Int[np.ndarray, " row"], slots: Int[np.ndarray, " shown"], every: Float[np.ndarray, "neuron slot token"]
 ) -> dict[str, Any]:
     """Of heads, per shown excerpt: the strongest token, the tokens it reads, and the share of each in what the first of them gives."""
-    norms = np.asarray(keys.norms[at][:, slots], np.float64)
-    shares = 255 * norms / np.maximum(norms.max(axis=2, keepdims=True), np.finfo(np.float16).tiny)
+    shares = keys.shares(keys.norms[at][:, slots])
     return {
-        "kept": int(norms.shape[2]),
+        "kept": int(shares.shape[2]),
         "queries": packed(every[:, slots].argmax(axis=2).astype(np.int32)),
         "places": packed(np.asarray(keys.places[at][:, slots]).astype(np.int32)),
-        "shares": packed(np.ceil(shares).astype(np.uint8)),
+        "shares": packed(np.rint(255 * shares).astype(np.uint8)),
     }
 
 

@@ -152,7 +152,7 @@ def modelled(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Page
 
 @pytest.fixture(scope="session")
 def heads_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of heads; the first unit's strongest token reads itself and the tokens 2 and 5 in every excerpt."""
+    """A site of heads; the first unit's strongest token reads token 5 and itself, and hardly token 2, in every excerpt."""
     folder = small(tmp_path_factory.mktemp("heads"))
     found = read_recordings(folder / "data" / "recordings")
     queries = np.asarray(found.activations).argmax(axis=2)
