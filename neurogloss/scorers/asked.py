@@ -16,7 +16,7 @@ from neurogloss.config.prompts import AttendsPrompt, RatingPrompt
 from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient, open_client
 from neurogloss.measures.levels import levels
-from neurogloss.scorers.attends import ReadPairs, attended
+from neurogloss.scorers.attends import ReadPairs, attended, read_pairs
 from neurogloss.scorers.classify import Asking, Classified, Excerpt, Material, Pairs, classify, excerpts_shown
 
 CHANCE = 0.5
@@ -43,7 +43,7 @@ def ask_scorers(
 ) -> dict[str, Asked]:
     """By layout what each scorer of `score.scorers` gives for the sentences and for those of the `lenders`; nobody is asked without any.
 
-    `pairs` runs the subject for the scorer `attends`. UserError where that is asked for and the units are no heads.
+    `pairs` gives what the scorer `attends` needs; by default the subject runs. UserError where it is named and the units are no heads.
     """
     prompts = [prompt for name in params.score.scorers if isinstance(prompt := params.prompts.score[name], RatingPrompt)]
     if not prompts:
@@ -55,7 +55,7 @@ def ask_scorers(
         for prompt in prompts:
             units: Callable[[int], Material | Pairs] = partial(material, recordings, params.score.seed)
             if isinstance(prompt, AttendsPrompt):
-                units = attended(recordings, prompt, params.score.seed, pairs).__getitem__
+                units = attended(recordings, prompt, params.score.seed, pairs or partial(read_pairs, recordings)).__getitem__
             shown = np.array([0 if silent else excerpts_shown(units(row), prompt) for row, silent in enumerate(recordings.silent)])
             total = sum(int(shown[[text is not None for text in sentences]].sum()) for sentences in (texts, borrowed))
             limit = FailureLimit(f"{prompt.layout} ratings", "score", params.limits.max_failed_share, total)

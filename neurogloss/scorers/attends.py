@@ -23,9 +23,9 @@ Places = Int[np.ndarray, "pair 3"]
 """Slot, query and key of each pair."""
 
 
-def attended(recordings: Recordings, prompt: AttendsPrompt, seed: int, read: ReadPairs | None) -> list[Pairs]:
+def attended(recordings: Recordings, prompt: AttendsPrompt, seed: int, read: ReadPairs) -> list[Pairs]:
     """For each head the pairs that are asked about, the same for every sentence; UserError for units that are no heads."""
-    if recordings.keys is None or read is None:
+    if recordings.keys is None:
         raise UserError(f"score.scorers: attends is for heads, these recordings are of {recordings.noun.many}; take it out")
     slots = recordings.slots.where(Split.SCORE)
     peaks = np.asarray(recordings.keys.norms, np.float64)[:, recordings.slots.where(Split.EXPLAIN)].max(axis=(1, 2))
@@ -38,6 +38,15 @@ def attended(recordings: Recordings, prompt: AttendsPrompt, seed: int, read: Rea
         shown = [Shown(marked(pieces[slot], query, key, prompt), reads) for reads, part in chosen for slot, query, key in part.tolist()]
         found.append(Pairs(shown, own))
     return found
+
+
+def read_pairs(recordings: Recordings, slots: Int[np.ndarray, " slot"]) -> Float[np.ndarray, "head slot query key"]:
+    """What each head writes for every pair of tokens of these excerpts: the subject that was recorded runs."""
+    from neurogloss.subject.attention import pairs_of
+    from neurogloss.subject.recorded import load_recorded
+
+    excerpts = np.asarray(recordings.excerpts)[:, slots]
+    return pairs_of(load_recorded(recordings), recordings.corpus, recordings.layers, recordings.indices, excerpts)
 
 
 def choose(shares: Float[np.ndarray, "slot query key"], prompt: AttendsPrompt, rng: np.random.Generator) -> list[tuple[bool, Places]]:

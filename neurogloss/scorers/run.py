@@ -76,19 +76,10 @@ def score(
     why = statuses(recordings, explanations, simulations, where.places, enough, columns["top_and_random"])
     logger.info("scored %s of %s", int(np.isfinite(columns["top_and_random"]).sum()), recordings.noun.counted(len(why)))
     lenders = first_lenders(borrowed.rows, borrowed.lenders, len(recordings))
-    asked = ask_scorers(recordings, explanations.texts, lenders, params, opened, partial(read_pairs, recordings))
+    asked = ask_scorers(recordings, explanations.texts, lenders, params, opened)
     check_ratings(asked, params.limits.max_failed_share)
     columns |= sense_columns(block, explanations)
     return table(recordings, why, columns | asked_columns(asked, explanations) | ablated(block, explanations, params))
-
-
-def read_pairs(recordings: Recordings, slots: Int[np.ndarray, " slot"]) -> np.ndarray:
-    """What each head writes for every pair of tokens of these excerpts, (head, slot, query, key): the subject that was recorded runs."""
-    from neurogloss.subject.attention import pairs_of
-    from neurogloss.subject.recorded import load_recorded
-
-    excerpts = np.asarray(recordings.excerpts)[:, slots]
-    return pairs_of(load_recorded(recordings), recordings.corpus, recordings.layers, recordings.indices, excerpts)
 
 
 def ablated(block: ScoreInputs, explanations: Explanations, params: Params) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from neurogloss.artifacts.sparse import SparseRows
 from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.recording.run import record
+from neurogloss.scorers.attends import read_pairs
 from neurogloss.subject.model import Subject, load_subject
 from tests.pipeline import tiny_params, write_corpus
 from tests.subject.coders import arrays, save_saelens
@@ -128,6 +129,7 @@ def test_all_pairs_of_a_head_hold_the_keys_that_were_recorded_for_its_strongest_
     assert recordings.keys is not None
     np.testing.assert_allclose(best, recordings.keys.norms[:, slots], rtol=2e-3)
     assert not np.triu(found, 1).any()  # Nothing is read that comes later.
+    np.testing.assert_array_equal(read_pairs(recordings, slots), found)
 
 
 def test_the_usual_attention_is_back_after_heads_were_read(made: Any, tiny_model: Path) -> None:

@@ -148,3 +148,8 @@ def test_units_that_are_no_heads_are_refused_in_one_line() -> None:
     found = random_recordings(per_split=5, excerpts=200)
     with pytest.raises(UserError, match="^score.scorers: attends is for heads, these recordings are of neurons; take it out$"):
         ask_scorers(found, explained(found).texts, np.full(len(found), NOBODY), PARAMS, opening(Scripted("[1]")), lambda slots: slots)
+
+
+def test_by_default_the_subject_that_was_recorded_runs(heads: Recordings) -> None:
+    with pytest.raises(UserError, match="do not say which model was recorded"):
+        ask_scorers(heads, explained(heads).texts, np.full(len(heads), NOBODY), PARAMS, opening(Scripted("[1]")))
