@@ -15,10 +15,9 @@ from jaxtyping import Float, Int
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.explanations import Sense, whole
 from neurogloss.artifacts.recordings import Recordings, Split
-from neurogloss.artifacts.status import Status, too_many
+from neurogloss.artifacts.status import Status
 from neurogloss.config.params import Params
 from neurogloss.config.prompts import ExplainPrompt
-from neurogloss.errors import UserError
 from neurogloss.llm.client import OpenClient
 from neurogloss.measures.correlation import correlation
 from neurogloss.phrases.quoted import phrases
@@ -70,9 +69,6 @@ def find_senses(
     trials = {row: Trial(kept[row]) for row in rows}
     if isinstance(params.prompts.explain[params.explain.method], ExplainPrompt):
         answers = ask(recordings, kept, params, opened)
-        failed: Counter[Status] = Counter(one.status for one in answers.values() if one.status is not Status.OK)
-        if message := too_many(failed, len(answers), "answers about senses", "refine", params.limits.max_failed_share):
-            raise UserError(message)
         named: Mapping[int, Named] = {row: one.senses for row, one in answers.items()}
         trials |= {row: replace(trials[row], status=one.status) for row, one in answers.items()}
     else:

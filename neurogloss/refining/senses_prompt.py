@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from neurogloss.artifacts.candidates import Candidate
 from neurogloss.artifacts.recordings import Recordings, Split
-from neurogloss.artifacts.status import Status
+from neurogloss.artifacts.status import FailureLimit, Status
 from neurogloss.config.explain import ExplainParams
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params
@@ -42,7 +42,10 @@ class Answer(NamedTuple):
 
 
 def ask(recordings: Recordings, kept: Mapping[int, Candidate], params: Params, opened: OpenClient) -> dict[int, Answer]:
-    """One question for each unit of these rows; a unit with one explain excerpt has nothing to tell apart, and is not asked about."""
+    """One question for each unit of these rows; a unit with one explain excerpt has nothing to tell apart, and is not asked about.
+
+    UserError where more answers fail than `limits.max_failed_share` allows, as soon as that is certain.
+    """
     prompt, model = params.prompts.refine.senses, params.model(params.explain.model, "explain.model")
     if prompt is None:
         raise UserError(f"refine.senses is {params.refine.senses}, but there is no prompt prompts.refine.senses; restore it in params.yaml")
@@ -51,8 +54,17 @@ def ask(recordings: Recordings, kept: Mapping[int, Candidate], params: Params, o
     count = fitting(model)
     shown = {row: excerpts(recordings, row) for row in sorted(kept)}
     asked = {row: request(kept[row].text or "", shown[row], prompt, params.refine, params.explain, model, count) for row in sorted(kept)}
+    limit = FailureLimit("answers about senses", "refine", params.limits.max_failed_share, len(asked))
+    questions = [one for one in asked.values() if one is not None]
+    if len(questions) < len(asked):
+        limit.add(Status.TOO_LONG, len(asked) - len(questions))
+
+    def arrived(place: int, answer: Reply | ProviderError) -> None:
+        if (status := read(answer, questions[place].excerpts, prompt).status) is not Status.OK:
+            limit.add(status)
+
     with opened(params.explain.model, model, "senses") as client:
-        answers = iter(client.ask([one.request for one in asked.values() if one is not None], NAMING))
+        answers = iter(client.ask([one.request for one in questions], NAMING, arrived))
     return {row: Answer(Status.TOO_LONG) if one is None else read(next(answers), one.excerpts, prompt) for row, one in asked.items()}
 
 

@@ -141,7 +141,7 @@ def test_a_model_that_answers_nonsense_is_counted_and_stops_the_stage_where_that
     trials = found(recordings, "no idea")
     assert summary([], list(trials.values()))["senses"]["failed_by_cause"] == {"unparsable": 2}
     assert not any(one.kept or one.senses for one in trials.values())
-    with pytest.raises(UserError, match=r"100% of the answers about senses failed \(2 unparsable\), limits.max_failed_share allows 10%"):
+    with pytest.raises(UserError, match=r"1 of 2 answers about senses failed \(1 unparsable\), limits.max_failed_share allows 10% of all"):
         found(recordings, "no idea", allowed=0.1)
 
 
