@@ -1,4 +1,6 @@
-"""Senses: an explanation of one sentence becomes several with shares, where these predict the select split better than the one.
+"""Senses: an explanation of one sentence becomes several with shares, where these predict the select split better.
+
+They must do better together than the one sentence, and than any of them by itself.
 
 A language model that explains is asked which kinds of things the numbered explain excerpts are of. Any other explanation is cut into its
 phrases, grouped by the explain excerpts on whose strongest token each predicts most. The share of a sense is its part of the explain
@@ -45,12 +47,14 @@ class Trial:
     """At least two, the one with the largest share first; else none."""
     score: float | None = None
     """Of the senses together on the select split."""
+    alone: tuple[float, ...] = ()
+    """Of each sense by itself there, where it has a score."""
 
     @property
     def kept(self) -> bool:
-        """Whether the senses replace the one sentence."""
+        """Whether the senses replace the one sentence: together they are better than it, and than any of them by itself."""
         single = self.single.select_score
-        return single is not None and self.score is not None and self.score > single + TIE
+        return single is not None and self.score is not None and self.score > max(single, *self.alone) + TIE
 
     @property
     def candidate(self) -> Candidate:
@@ -85,9 +89,11 @@ def compared(recordings: Recordings, trials: dict[int, Trial], simulate: Simulat
     texts = {whole(trials[row].senses): tuple(sense.text for sense in trials[row].senses) for row in rows}
     single = select_scores(recordings, rows, [[trials[row].single] for row in rows], simulate)
     together = select_scores(recordings, rows, [[trials[row].candidate] for row in rows], by_senses(simulate, texts))
+    each = select_scores(recordings, rows, [[Candidate(one.text, Status.OK) for one in trials[row].senses] for row in rows], simulate)
     found = dict(trials)
-    for row, (before,), (after,) in zip(rows, single, together, strict=True):
-        found[row] = replace(trials[row], single=replace(trials[row].single, select_score=before), score=after)
+    for row, (before,), (after,), alone in zip(rows, single, together, each, strict=True):
+        sentence = replace(trials[row].single, select_score=before)
+        found[row] = replace(trials[row], single=sentence, score=after, alone=tuple(one for one in alone if one is not None))
     return found
 
 
