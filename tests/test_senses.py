@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +19,7 @@ from neurogloss.artifacts.simulations import OK, Simulations, read_simulations, 
 from neurogloss.artifacts.status import CODES, Status
 from neurogloss.cli.main import app
 from neurogloss.cli.planning import plan
+from neurogloss.comparison.comparison import Variant, compare_variants
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params, load_params
 from neurogloss.errors import UserError
@@ -178,6 +181,37 @@ def test_an_excerpt_on_which_a_sense_fails_has_no_levels() -> None:
     assert found.rows.tolist() == [0, 0] and found.together.status.tolist() == [[CODES.index(Status.REFUSED), OK], [OK, OK]]
     assert np.isnan(found.together.levels[0, 0]).all() and (found.together.levels[0, 1] == 3).all()
     assert by_senses(half, {}) is half
+
+
+def test_a_result_with_senses_is_compared_with_one_without(recordings: Recordings, data: Path) -> None:
+    with_senses = read_scores(data / "scores.parquet")
+    without = with_senses.drop_columns(["senses", "single"]).set_column(
+        with_senses.column_names.index("top_and_random"),
+        "top_and_random",
+        pc.coalesce(with_senses["single"], with_senses["top_and_random"]),
+    )
+    variants = [Variant(name, name, "same", scores, {}) for name, scores in (("without", without), ("with", with_senses))]
+    (found,) = compare_variants(variants, "top_and_random", 3).versus
+    about = summary(with_senses, len(recordings.slots.where(Split.SCORE)))["senses"]
+    assert found.overall.difference == pytest.approx(about["difference"]["mean"] * about["units"] / found.overall.neurons, abs=1e-5)
+    assert ("senses" not in summary(without, 8) and found.overall.won == len(found.gained)) or len(found.gained) == 3
+
+
+def test_the_export_says_which_sense_an_excerpt_is(data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "set"), "--data", str(data)])
+    assert done.exit_code == 0, done.output
+    results = read_results(data)
+    senses = results.simulations.senses
+    assert senses is not None
+    excerpts = pq.read_table(tmp_path / "set" / "excerpts").to_pylist()
+    named = {(row["name"], row["rank"]): row["sense"] for row in excerpts}
+    for row in range(len(results)):
+        for place, slot in enumerate(results.simulations.slots.tolist()):
+            token = int(np.asarray(results.recordings.activations[row, slot]).argmax())
+            assert named[results.recordings.name(row), slot] == senses.strongest(row, place, token)
+    assert {row["sense"] for row in excerpts if row["simulated"] is None} == {None} and {0, 1} <= set(named.values())
+    neurons = pq.read_table(tmp_path / "set" / "neurons").to_pylist()
+    assert [len(row["senses"]) for row in neurons] == [len(row.senses) for row in results.explanations.rows]
 
 
 def test_a_damaged_folder_of_senses_is_one_line(data: Path, tmp_path: Path) -> None:

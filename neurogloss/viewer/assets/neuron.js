@@ -67,7 +67,7 @@
     return el(
       "div",
       { class: "senses" },
-      senses.list.map(([sense, part, found, low, high, status], i) => el("div", {}, el("span", { class: "badge sense" }, `sense ${i + 1}`), el("p", { class: "gloss" }, foreign(sense)), el("p", { class: "note" }, `${share(part, 0)} of its firing, by itself ${missing(found) ? `no score: ${status.replaceAll("_", " ")}` : `score ${score(found)}${between(low, high)}`}`))),
+      senses.list.map(([sense, part, found, low, high, status], i) => el("div", {}, el("span", { class: "badge sense" }, `sense ${i + 1}`), el("p", { class: "gloss" }, foreign(sense)), el("p", { class: "note" }, `${share(part)} of its firing, by itself ${missing(found) ? `no score: ${status.replaceAll("_", " ")}` : `score ${score(found)}${between(low, high)}`}`))),
       el("p", { class: "note" }, "In place of one sentence: ", foreign(single), missing(value) ? null : ` (score ${score(value)})`),
     );
   }
