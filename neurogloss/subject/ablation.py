@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from neurogloss.errors import UserError
 from neurogloss.subject.changes import Change
@@ -31,10 +32,13 @@ def divergences(subject: Subject, tokens: Int[np.ndarray, "excerpt token"], chan
     What stands before an excerpt (BOS) keeps its values and is left out. UserError where the units or the model cannot be changed.
     """
     found = np.full(len(changes), np.nan)
+    bar = tqdm(total=len(changes), desc="ablate", unit="run", disable=None)
     for part in batches(changes):
         rows = sorted({changes[at].excerpt for at in part})
         with torch.inference_mode():
             found[part] = run(subject, torch.from_numpy(np.ascontiguousarray(tokens[rows])).long(), rows, [changes[at] for at in part])
+        bar.update(len(part))
+    bar.close()
     return found
 
 
