@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     """Of the mean activation of a neuron, added to the loss."""
 
 
-KINDS = {"gelu": Kind("gelu_new", 0.0), "relu": Kind("relu", 0.0), "sparse": Kind("relu", 3.0)}
+KINDS = {"gelu": Kind("gelu_new", 0.0), "relu": Kind("relu", 0.0), "sparse": Kind("relu", 0.3)}
 
 
 def corpus_tokens(folder: Path) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
