@@ -64,7 +64,7 @@ def table(found: "list[MethodResult]") -> "Table":
 
     made = Table(
         Column("revised by", no_wrap=True),
-        *(Column(name, justify="right") for name in ("neurons", "changed", "before", "after", "difference", "95 %", "generated")),
+        *(Column(name, justify="right") for name in ("units", "changed", "before", "after", "difference", "95 %", "generated")),
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
