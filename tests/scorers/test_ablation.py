@@ -11,6 +11,7 @@ from neurogloss.artifacts.explanations import Explanations
 from neurogloss.artifacts.recordings import OPEN_SPLITS, Kind, Recordings, Split
 from neurogloss.artifacts.scores import read_scores, write_scores
 from neurogloss.artifacts.simulations import Simulations
+from neurogloss.artifacts.sparse import rows_from
 from neurogloss.artifacts.status import Status
 from neurogloss.errors import UserError
 from neurogloss.scorers import run
@@ -123,3 +124,17 @@ def test_a_scorer_named_ablation_runs_the_recorded_subject(recordings: Recording
     about = summary(read_scores(tmp_path / "scores.parquet"), 4)["ablation"]
     assert about["score"]["mean"] == pytest.approx(1, abs=1e-3) and about["control"]["neurons"] > 0
     assert about["margin"]["mean"] > 0.5 and about["unscored_by_cause"] == {"silent_neuron": 1}
+
+
+def test_latents_whose_activations_are_kept_sparse_have_the_same_scores(recordings: Recordings) -> None:
+    from dataclasses import replace
+
+    kept = np.maximum(np.array(recordings.activations), 0)
+    rows, slots, tokens = np.nonzero(kept)
+    sparse = rows_from(kept.shape, rows, slots * kept.shape[2] + tokens, kept[rows, slots, tokens])
+    dense, few = (replace(recordings, activations=activations) for activations in (kept, sparse))
+    found = [
+        columns(one, simulated(one, lambda levels: levels, borrow=honest(dense)), explained(dense))["ablation"] for one in (dense, few)
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(np.asarray(found[0])[~dense.silent], 1.0, atol=1e-4)
