@@ -17,7 +17,7 @@ from neurogloss.explainers.given import explain_given
 from neurogloss.explainers.run import prompted
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.planning import PlannedStep, Planner, stand_in
-from neurogloss.refining.find_directions import find
+from neurogloss.refining.find_directions import search
 from neurogloss.refining.refine import refine_in_rounds
 from neurogloss.refining.senses import Trial, compared
 from neurogloss.refining.senses_prompt import ask
@@ -30,6 +30,9 @@ from neurogloss.simulators.senses import by_senses, sense_simulations, simulate_
 
 if TYPE_CHECKING:
     from neurogloss.subject.sentences import Heard, Sentence
+
+STANDING_IN = 4
+"""Neurons of random values that stand for those of a layer."""
 
 
 def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:
@@ -69,16 +72,22 @@ def plan(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedSt
 
 
 def plan_directions(recordings: Recordings, params: Params, cache: Cache) -> list[PlannedStep]:
-    """What the search for directions asks. It runs the subject as the search does, so that what is answered already is known.
+    """What the search for directions asks, of random values in place of the subject's, which would take minutes to compute.
 
-    At most: where the first round's questions are those of the scores before, they are asked once.
+    At most: what was answered before is not known, and the first round's questions are those of the scores before where nothing is rounded
+    another way.
     """
     prompt = params.prompts.explain[params.explain.method]
     if not isinstance(prompt, ExplainPrompt) and not isinstance(chosen_simulator(params).prompt, SimulatePrompt):
         return []
     planner = Planner(cache, prompt.answers if isinstance(prompt, ExplainPrompt) else 1)
-    find(recordings, params, None, planner.open)
-    return summed(planner.steps)
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((*recordings.corpus.shape, STANDING_IN), np.float32).astype(np.float16)
+    search(recordings, values, rng.normal(size=(params.directions.count, STANDING_IN)), params, planner.open)
+    steps = summed(planner.steps)
+    for step in steps:
+        step.notes.append("what was answered before is not taken off: which questions come follows from the subject's activations")
+    return steps
 
 
 def summed(steps: Sequence[PlannedStep]) -> list[PlannedStep]:

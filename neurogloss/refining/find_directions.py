@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float16, Float32, Float64
 
 from neurogloss.artifacts.files import write_json, written
 from neurogloss.artifacts.recordings import Recordings
@@ -36,10 +36,20 @@ def find(recordings: Recordings, params: Params, start: Path | None, opened: Ope
         raise UserError(
             f"these recordings are of {recordings.kind}, whose layers' neurons are not to be had; record with subject.units neurons"
         )
-    subject = load_recorded(recordings)
-    activations = layer_activations(subject, recordings.corpus, chosen.layer)
+    activations = layer_activations(load_recorded(recordings), recordings.corpus, chosen.layer)
+    return search(recordings, activations, begin(params, start, activations.shape[2]), params, opened)
+
+
+def search(
+    recordings: Recordings,
+    activations: Float16[np.ndarray, "excerpt token neuron"],
+    vectors: Float64[np.ndarray, "direction neuron"],
+    params: Params,
+    opened: OpenClient,
+) -> Found:
+    """Seek from these directions of neurons whose activations these are."""
+    chosen = params.directions
     held_out = held_out_excerpts(recordings.documents["document"].to_pylist(), chosen.seed)
-    vectors = begin(params, start, activations.shape[2])
     explainer = Explainer(recordings, params, held_out, opened)
     mean, _ = moments(activations, np.flatnonzero(~held_out))
     before = explainer.scores(values_of(activations, mean, vectors))
