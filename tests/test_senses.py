@@ -20,6 +20,7 @@ from neurogloss.artifacts.status import CODES, Status
 from neurogloss.cli.main import app
 from neurogloss.cli.planning import plan
 from neurogloss.comparison.comparison import Variant, compare_variants
+from neurogloss.comparison.lock import Lock, StageLock, read_by
 from neurogloss.config.models import ModelParams
 from neurogloss.config.params import Params, load_params
 from neurogloss.errors import UserError
@@ -35,6 +36,7 @@ from neurogloss.scorers.summary import summary
 from neurogloss.simulators.result import SimulatedLevels
 from neurogloss.simulators.run import simulate
 from neurogloss.simulators.senses import by_senses, simulate_senses
+from neurogloss.tracking.registry import prompts
 from tests.tiny import random_recordings
 
 ROOT = Path(__file__).parents[1]
@@ -195,6 +197,22 @@ def test_a_result_with_senses_is_compared_with_one_without(recordings: Recording
     about = summary(with_senses, len(recordings.slots.where(Split.SCORE)))["senses"]
     assert found.overall.difference == pytest.approx(about["difference"]["mean"] * about["units"] / found.overall.neurons, abs=1e-5)
     assert found.overall.won > found.overall.lost and "senses" not in summary(without, 8)
+
+
+def test_how_many_senses_there_may_be_is_a_change_of_the_result_and_what_they_do_not_read_is_none() -> None:
+    def lock(refine: dict[str, object], prompt: str = "") -> Lock:
+        params = {"refine": refine, "prompts.refine": {"senses": {"system": prompt}, "revise": {"system": "revise"}}}
+        return Lock({"refine": StageLock(read_by(params), {}, {})})
+
+    older, one, two = (lock({"rounds": 0, "sentences": 10, **more}) for more in ({}, {"senses": 1}, {"senses": 2}))
+    assert two.changes(one) == two.changes(older) == ("refine.senses=2",) and one.changes(two) == older.changes(two) == ("refine.senses=1",)
+    assert one.changes(older) == () and one.key == older.key == lock({"rounds": 0, "senses": 1}, "other words").key != two.key
+    assert [(prompt.stage, prompt.variant) for prompt in prompts(two)] == [("refine", "senses")] and prompts(one) == []
+    assert two.key == lock({"rounds": 0, "sentences": 9, "senses": 2}).key != lock({"rounds": 0, "senses": 2}, "other words").key
+    revised = lock({"rounds": 2, "sentences": 10, "senses": 1})
+    assert [prompt.variant for prompt in prompts(revised)] == ["revise"] and revised.key == lock(
+        {"rounds": 2, "sentences": 10}, "other"
+    ).key
 
 
 def test_the_export_says_which_sense_an_excerpt_is(data: Path, tmp_path: Path) -> None:

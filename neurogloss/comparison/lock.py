@@ -18,6 +18,8 @@ RECORDINGS = "data/recordings"
 """What record writes."""
 TRACK = "track"
 """The stage that mirrors the others into MLflow; not part of the result."""
+ONE_SENSE = 1
+"""`refine.senses` where nothing is said of it."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Lock:
         """Params whose value differs from that in `base`: `explain.temperature=0.5`; of prompts only the name."""
         found: dict[str, None] = {}
         for name, stage in self.stages.items():
-            before = flat(base.stages[name].params) if name in base.stages else {}
-            for key, value in flat(stage.params).items():
+            before = chosen(base.stages[name].params) if name in base.stages else {}
+            for key, value in chosen(stage.params).items():
                 if key in before and before[key] != value:
                     prompt = key.startswith("prompts.")
                     found[".".join(key.split(".")[:3]) if prompt else f"{key}={value}"] = None
@@ -153,7 +155,7 @@ def stage_lock(raw: dict[str, Any]) -> StageLock:
 
 def read_by(params: dict[str, Any]) -> dict[str, Any]:
     """Of the params that a stage declares those that it reads: prompts that it might have used and did not are left out."""
-    return without_revision(with_scorers_chosen(without_unused(params)))
+    return without_unread_refining(with_scorers_chosen(without_unused(params)))
 
 
 def with_scorers_chosen(params: dict[str, Any]) -> dict[str, Any]:
@@ -167,15 +169,31 @@ def with_scorers_chosen(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name != "prompts.score"} | named
 
 
-def without_revision(params: dict[str, Any]) -> dict[str, Any]:
-    """The params without what revision reads, where there are no rounds of it: it changes no number.
+def without_unread_refining(params: dict[str, Any]) -> dict[str, Any]:
+    """The params without what revision reads where there are no rounds of it, and what senses read where one is enough.
 
-    >>> without_revision({"refine": {"rounds": 0, "sentences": 10}, "prompts.refine": {}, "simulate": {}})
+    >>> without_unread_refining({"refine": {"rounds": 0, "senses": 1}, "prompts.refine": {"senses": {}}, "simulate": {}})
     {'refine': {'rounds': 0}, 'simulate': {}}
+    >>> without_unread_refining({"refine": {"rounds": 0, "sentences": 9, "senses": 2}, "prompts.refine": {"revise": {}, "senses": {}}})
+    {'refine': {'rounds': 0, 'senses': 2}, 'prompts.refine': {'senses': {}}}
     """
-    if params.get("refine", {}).get("rounds") != 0:
+    refine, prompts = params.get("refine", {}), params.get("prompts.refine", {})
+    if "rounds" not in refine:
         return params
-    return {name: value for name, value in params.items() if name != "prompts.refine"} | {"refine": {"rounds": 0}}
+    revised, several = refine["rounds"] != 0, refine.get("senses", ONE_SENSE) != ONE_SENSE
+    unread = (set() if revised else {*refine, *prompts} - {"rounds", "senses"}) | (set() if several else {"senses"})
+    unread -= {"max_tokens"} if several else set()  # Either reads it.
+    kept = {
+        name: {key: one for key, one in part.items() if key not in unread}
+        for name, part in (("refine", refine), ("prompts.refine", prompts))
+    }
+    return {name: kept.get(name, value) for name, value in params.items() if kept.get(name, True)}
+
+
+def chosen(params: dict[str, Any]) -> dict[str, Any]:
+    """A stage's params under their dotted names, with one sense where nothing is said of it."""
+    found = flat(params)
+    return found | ({"refine.senses": ONE_SENSE} if "refine.rounds" in found and "refine.senses" not in found else {})
 
 
 def effective(params: dict[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,8 @@ def used(lock: Lock, stage: str, variant: str) -> bool:
         concepts = layout(explain, f"explain.{explain.get('explain', {}).get('method')}") == "concepts"
         return concepts or layout(simulate, f"simulate.{simulator}") == "vocabulary"
     if stage == "refine":
-        return bool(refine.get("refine", {}).get("rounds"))
+        chosen = refine.get("refine", {})
+        return chosen.get("senses", 1) > 1 if variant == "senses" else bool(chosen.get("rounds"))
     return True
 
 
