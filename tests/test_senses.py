@@ -37,6 +37,8 @@ from neurogloss.simulators.result import SimulatedLevels
 from neurogloss.simulators.run import simulate
 from neurogloss.simulators.senses import by_senses, simulate_senses
 from neurogloss.tracking.registry import prompts
+from neurogloss.viewer.neurons import block
+from neurogloss.viewer.result import open_result
 from tests.tiny import random_recordings
 
 ROOT = Path(__file__).parents[1]
@@ -230,6 +232,25 @@ def test_the_export_says_which_sense_an_excerpt_is(data: Path, tmp_path: Path) -
     assert {row["sense"] for row in excerpts if row["simulated"] is None} == {None} and {0, 1} <= set(named.values())
     neurons = pq.read_table(tmp_path / "set" / "neurons").to_pylist()
     assert [len(row["senses"]) for row in neurons] == [len(row.senses) for row in results.explanations.rows]
+
+
+def test_the_pages_get_the_senses_and_which_one_each_excerpt_is(data: Path) -> None:
+    result, senses = open_result(data), read_results(data).simulations.senses
+    assert senses is not None
+    (variant,) = block(result, 0, len(result.rows))["variants"]
+    for row, found in enumerate(variant["senses"]):
+        score = read_results(data).score(row)
+        if found is None:
+            assert not score["senses"]
+            continue
+        assert [one[0] for one in found["list"]] == [one["text"] for one in score["senses"]]
+        assert [one[2] for one in found["list"]] == pytest.approx([one["score"] for one in score["senses"]], abs=1e-3)
+        assert found["single"] == [result.variants[0].singles[row][0], pytest.approx(score["single"], abs=1e-3)]
+        for slot, sense in zip(result.shown.slots.tolist(), found["at"], strict=True):
+            place = result.variants[0].place(slot)
+            token = int(np.asarray(result.recordings.activations[row, slot]).argmax())
+            assert sense == (None if place is None else senses.strongest(row, place, token))
+    assert sum(found is not None for found in variant["senses"]) == len(result.variants[0].singles) > 0
 
 
 def test_a_damaged_folder_of_senses_is_one_line(data: Path, tmp_path: Path) -> None:
