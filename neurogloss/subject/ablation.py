@@ -32,7 +32,7 @@ def divergences(subject: Subject, tokens: Int[np.ndarray, "excerpt token"], chan
     What stands before an excerpt (BOS) keeps its values and is left out. UserError where the units or the model cannot be changed.
     """
     found = np.full(len(changes), np.nan)
-    bar = tqdm(total=len(changes), desc="ablate", unit="run", disable=None)
+    bar = tqdm(total=len(changes), desc="ablate", unit=" runs", delay=5)
     for part in batches(changes):
         rows = sorted({changes[at].excerpt for at in part})
         with torch.inference_mode():
