@@ -138,7 +138,10 @@ def test_together_is_the_highest_level_of_any_sense_and_each_has_its_own_score(r
             assert (one["text"], one["share"], one["status"]) == (sense.text, sense.share, "ok")
             assert one["score"] == pytest.approx(prediction_score(recorded, np.asarray(senses.levels)[at][places].astype(float).ravel()))
             assert one["ci_low"] is None or one["ci_low"] < one["score"] < one["ci_high"]
-        assert explanation.single is not None and found["single"] is not None
+        assert explanation.single is not None
+        word = recordings.vocabulary.index(b" " + explanation.single.removeprefix("the word ").encode())
+        predicted = 9.0 * (recordings.tokens(row, scored) == word).ravel()
+        assert found["single"] == pytest.approx(prediction_score(recorded, predicted))
         assert explanation.single in [candidate.text for candidate in explanation.candidates] and explanation.kept.select_score is not None
     about = summary(read_scores(data / "scores.parquet"), len(scored))["senses"]
     assert about["units"] == len(results.explanations.singles) == about["difference"]["neurons"]
