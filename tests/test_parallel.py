@@ -200,7 +200,7 @@ class TestOnRay:
         ):
             list(map_shards(threads_there, None, [0]))
 
-    @pytest.mark.parametrize("killed", [False, True])
+    @pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])  # New workers take half a minute.
     def test_recordings_are_the_same_bytes(self, on_ray: Any, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("ray", "local"):
             monkeypatch.setenv("ENGINE", name)

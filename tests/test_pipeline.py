@@ -179,8 +179,6 @@ def test_a_mistake_in_the_params_stops_before_anything_runs(copy: Repository) ->
     ("section", "values", "message"),
     [
         ("subject", {"model": "nowhere/at-all"}, "nowhere/at-all"),
-        ("record", {"neurons": 9999}, "9999"),
-        ("record", {"excerpts": 100_000}, "100"),
         ("explain", {"model": "gpt"}, "there is no model 'gpt'"),
         ("explain", {"method": "haiku"}, "explain.method: there is no 'haiku' under prompts.explain"),
         ("explain", {"prompt": "haiku"}, "explain.method names the prompt now; remove this line or write explain.method: haiku"),
@@ -191,7 +189,7 @@ def test_bad_input_is_one_line_and_exit_code_two(copy: Repository, section: str,
     params = copy.params()
     params[section] |= values
     copy.write_params(params)
-    stage = {"subject": "record", "record": "record", "explain": "explain", "vocabulary": "simulate"}[section]
+    stage = {"subject": "record", "explain": "explain", "vocabulary": "simulate"}[section]
     data = ["--recordings", "data/recordings", "--explanations", "data/explanations.parquet"]
     words = {"record": [], "explain": data[:2], "simulate": data}[stage]
     done = copy.run("python", "-m", f"stages.{stage}", *words, "--out", "out", check=False)

@@ -193,6 +193,7 @@ def work_off(toy: Toy, workers: int) -> None:
                 os.kill(int(path.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
+@pytest.mark.slow  # Half a minute of DVC.
 def test_a_few_operations_leave_one_run_per_result(done: Toy, tmp_path: Path) -> None:
     shutil.copytree(done.folder, tmp_path / "toy", symlinks=True)
     operations = Operations(Toy(tmp_path / "toy"), 1)
