@@ -86,6 +86,7 @@ def test_a_second_run_does_nothing(done: Repository) -> None:
     assert digests(done.folder / "data") == before
 
 
+@pytest.mark.slow  # DVC records once more, from copies of the files.
 def test_a_changed_file_of_the_corpus_or_of_a_model_makes_what_reads_it_run_again_and_else_nothing(copy: Repository) -> None:
     """Through copies, because the originals are other tests', too."""
     params = copy.params()

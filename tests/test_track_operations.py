@@ -216,6 +216,7 @@ def test_another_price_limit_or_capability_runs_no_stage_again_and_makes_no_run(
     assert len(runs_of(operations.store)) == 1
 
 
+@pytest.mark.slow  # An experiment of DVC and a comparison, a quarter of a minute.
 def test_a_copied_project_leaves_its_original_as_it_was(done: Toy, tmp_path: Path) -> None:
     """Under a name that holds what ends or changes a path in an address."""
     before = {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()}
