@@ -11,7 +11,7 @@ from neurogloss.artifacts.recordings import Recordings
 from neurogloss.cli.planning import plan
 from neurogloss.comparison.methods import compare_methods
 from neurogloss.config.models import ModelParams
-from neurogloss.config.params import Params, load_params
+from neurogloss.config.params import Params
 from neurogloss.explainers.run import explain
 from neurogloss.llm.cache import Cache
 from neurogloss.llm.client import BatchingProvider, CachedClient
@@ -19,25 +19,14 @@ from neurogloss.llm.request import Client, Request
 from neurogloss.llm.scripted import Scripted
 from neurogloss.refining.refine import refine_in_rounds
 from neurogloss.subject.sentences import Heard, Sentence
+from tests.scripted import scripted_params
 from tests.tiny import random_recordings
 
-ROOT = Path(__file__).parents[1]
 EXPLANATIONS = ("words about river w{}", "the word w{}", "numbers like w{}")
 
 
 def settings(rounds: int) -> Params:
-    params = load_params(ROOT / "params.yaml")
-    script = params.models["openai"].model_copy(update={"provider": "scripted", "name": "script"})
-    return params.model_copy(
-        update={
-            "models": {"script": script, "smollm2": params.models["smollm2"]},
-            "endpoints": {},
-            "explain": params.explain.model_copy(update={"model": "script", "method": "pieces"}),
-            "simulate": params.simulate.model_copy(update={"model": "script", "method": "compact"}),
-            "refine": params.refine.model_copy(update={"rounds": rounds, "sentences": 4}),
-            "score": params.score.model_copy(update={"controls": 1}),
-        }
-    )
+    return scripted_params(rounds=rounds, sentences=4)
 
 
 class Run:

@@ -22,7 +22,7 @@ from neurogloss.cli.planning import plan
 from neurogloss.comparison.comparison import Variant, compare_variants
 from neurogloss.comparison.lock import Lock, StageLock, read_by
 from neurogloss.config.models import ModelParams
-from neurogloss.config.params import Params, load_params
+from neurogloss.config.params import Params
 from neurogloss.errors import UserError
 from neurogloss.explainers.run import explain
 from neurogloss.llm.cache import Cache
@@ -39,25 +39,14 @@ from neurogloss.simulators.senses import by_senses, simulate_senses
 from neurogloss.tracking.registry import prompts
 from neurogloss.viewer.neurons import block
 from neurogloss.viewer.result import open_result
+from tests.scripted import scripted_params
 from tests.tiny import random_recordings
 
-ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"<<(w\d+)>>\((\d+)\)")
 
 
 def settings(senses: int) -> Params:
-    params = load_params(ROOT / "params.yaml")
-    script = params.models["openai"].model_copy(update={"provider": "scripted", "name": "script"})
-    return params.model_copy(
-        update={
-            "models": {"script": script, "smollm2": params.models["smollm2"]},
-            "endpoints": {},
-            "explain": params.explain.model_copy(update={"model": "script", "method": "pieces"}),
-            "simulate": params.simulate.model_copy(update={"model": "script", "method": "compact"}),
-            "refine": params.refine.model_copy(update={"senses": senses}),
-            "score": params.score.model_copy(update={"controls": 1}),
-        }
-    )
+    return scripted_params(senses=senses)
 
 
 def answer(request: Request) -> str:
